@@ -118,7 +118,7 @@ def _worst(mean: int, amp: int) -> int:
     return mean + ((510 * amp + 128) >> 8)
 
 
-def calibrate(config: TileConfig, *, max_pulses: int = 63) -> FixedTables:
+def calibrate(config: TileConfig, *, max_pulses: int = 31) -> FixedTables:
     """Derive the integer tables of a tile from its physical parameters.
 
     Parameters

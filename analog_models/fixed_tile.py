@@ -68,7 +68,7 @@ class FixedTile:
         self.rows, self.cols, self.config = rows, cols, config
         self.forward_shift, self.backward_shift = forward_shift, backward_shift
         self.tables = t = calibrate(config)
-        self._keys = [derive(seed, tile, stream) for stream in range(14)]
+        self.keys = [derive(seed, tile, stream) for stream in range(14)]
 
         self.v = np.zeros((rows, cols), np.int32)
         self.v_ref = np.zeros(rows, np.int32)
@@ -98,13 +98,13 @@ class FixedTile:
 
     def _device(self, stream, amp):
         """Fixed values of all devices, int32 (rows, cols + 1); the last column is the reference."""
-        key, lanes = self._keys[stream], self.cols + 1
+        key, lanes = self.keys[stream], self.cols + 1
         rows = [scaled_bell(words(key, row, lanes), amp) for row in range(self.rows)]
         return np.array(rows, dtype=np.int32)
 
     def _adc(self, shift, stream, lanes):
         power, amp = self.tables.adc(shift)
-        return power, scaled_bell(words(self._keys[stream], 0, lanes), amp).astype(np.int32)
+        return power, scaled_bell(words(self.keys[stream], 0, lanes), amp).astype(np.int32)
 
     def weight_code(self) -> np.ndarray:
         """Weights that a multiplication sees, int32 (rows, cols), 1.0 = 2**14."""
@@ -119,7 +119,7 @@ class FixedTile:
         power, offset = adc
         power = (power + self.tables.read_power * int(square)) >> log2_reads
         amp = int(np.sqrt(float(power)))  # exact floor: power < 2**52
-        word = words(self._keys[Stream.CONVERT], self.conversions, total.size)
+        word = words(self.keys[Stream.CONVERT], self.conversions, total.size)
         self.conversions += 1
         total = total + offset + scaled_bell(word, amp)
         half = 1 << (bits - 1)
@@ -171,7 +171,7 @@ class FixedTile:
         """2-PCM baseline: raise G+ or G- by partial SETs, each closing part of the gap to g_max."""
         t = self.tables
         lane = np.arange(self.rows * self.cols).reshape(self.rows, self.cols)[index]
-        word = words(self._keys[Stream.PULSE], self.pulses, self.rows * self.cols)[lane]
+        word = words(self.keys[Stream.PULSE], self.pulses, self.rows * self.cols)[lane]
         n = np.abs(pulses).astype(np.int64)
         root = np.sqrt((n * 256).astype(float)).astype(np.int64)  # sqrt(n), 4 fractional bits
         noise = scaled_bell(word, (t.pulse_amp * root) >> 4)
@@ -183,7 +183,7 @@ class FixedTile:
     def program(self, row, plus, minus):
         """Program the PCM pairs of one row."""
         t = self.tables
-        word = words(self._keys[Stream.WRITE], self.writes, 2 * self.cols)
+        word = words(self.keys[Stream.WRITE], self.writes, 2 * self.cols)
         self.writes += 1
         self.age_ticks = 0
         for g, response, code, lane in (
@@ -200,7 +200,7 @@ class FixedTile:
 
     def init(self, row):
         """Write v_init into the capacitors of one row and its reference cell."""
-        word = words(self._keys[Stream.WRITE], self.writes, self.cols + 1)
+        word = words(self.keys[Stream.WRITE], self.writes, self.cols + 1)
         self.writes += 1
         v = scaled_bell(word, self.tables.init_amp)
         v = np.clip(v, self.tables.v_min, self.tables.v_max)

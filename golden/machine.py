@@ -107,7 +107,7 @@ class Machine:
     def _count(self, name: str, n: int = 1) -> None:
         self.counters[COUNTERS.index(name)] += n
 
-    def _blocks(self, layer):
+    def blocks(self, layer):
         """Yield ``(rows, columns, tile)`` of a layer, as slices."""
         rows, cols = self.config.grid(layer)
         for i, block in enumerate(self.tiles[layer]):
@@ -122,7 +122,7 @@ class Machine:
             self._rewrite(layer, self.sign, goal)
 
     def _rewrite(self, layer, new, goal=None) -> None:
-        for rows, cols, tile in self._blocks(layer):
+        for rows, cols, tile in self.blocks(layer):
             for row in range(tile.rows):
                 error, shots, pulses = transfer_row(
                     tile,
@@ -178,7 +178,7 @@ class Machine:
     def forward(self, layer):
         """Add the codes of the row blocks, saturate to 8 bits."""
         total = np.zeros(self.config.layers[layer + 1], np.int64)
-        for rows, cols, tile in self._blocks(layer):
+        for rows, cols, tile in self.blocks(layer):
             total[cols] += tile.forward(self.x[layer][rows])
         self.z = saturate(total, -128, 127)
         self.layer_counters[layer, 0] += np.count_nonzero((total < -127) | (total > 126))
@@ -200,7 +200,7 @@ class Machine:
     def backward(self, layer):
         """Add the codes of the column blocks, saturate to -127..127; the bias row is dropped."""
         total = np.zeros(self.config.layers[layer] + 1, np.int64)
-        for rows, cols, tile in self._blocks(layer):
+        for rows, cols, tile in self.blocks(layer):
             total[rows] += tile.backward(self.delta[layer][cols])
         self.e = saturate(total[:-1], -CODE_MAX, CODE_MAX)
         clipped = (total[:-1] < -126) | (total[:-1] > 126)
@@ -221,7 +221,7 @@ class Machine:
         px = row_pulses(self.x[layer], row_state)
         mult, shift = self.rates[layer]
         pd, asked = column_pulses(self.delta[layer], mult, shift, u.delta_max, column_state)
-        for rows, cols, tile in self._blocks(layer):
+        for rows, cols, tile in self.blocks(layer):
             tile.update(px[rows], pd[cols])
         fired = int(np.abs(px).sum())
         self.layer_counters[layer, 2] += fired * int(asked.sum())
@@ -235,7 +235,7 @@ class Machine:
         if self._due(self.config.tile.age_periods):
             self._count("ticks")
             for layer in range(len(self.tiles)):
-                for _, _, tile in self._blocks(layer):
+                for _, _, tile in self.blocks(layer):
                     tile.age(1)
 
     def transfer(self):
@@ -249,7 +249,7 @@ class Machine:
 
     def predict_codes(self, pixels: np.ndarray) -> np.ndarray:
         """Saturated output sums (n, outputs) of the chip's own forward path; changes nothing."""
-        state = [t.state() for layer in range(len(self.tiles)) for *_, t in self._blocks(layer)]
+        state = [t.state() for layer in range(len(self.tiles)) for *_, t in self.blocks(layer)]
         counted = self.layer_counters.copy()
         out = np.zeros((len(pixels), self.config.layers[-1]), np.int64)
         for i, image in enumerate(pixels):
@@ -258,7 +258,7 @@ class Machine:
                 self.forward(layer)
                 self.activate(layer)
             out[i] = self.z
-        tiles = (t for layer in range(len(self.tiles)) for *_, t in self._blocks(layer))
+        tiles = (t for layer in range(len(self.tiles)) for *_, t in self.blocks(layer))
         for tile, saved in zip(tiles, state, strict=True):
             tile.restore(saved)
         self.layer_counters[...] = counted

@@ -33,7 +33,7 @@ from .pools import (
     TOP0,
 )
 
-__all__ = ["bell_of", "evaluate", "mix", "refresh", "train"]
+__all__ = ["bell_of", "evaluate", "mix", "moved", "refresh", "refresh_row", "stepped", "train"]
 
 _GOLDEN = np.uint32(0x9E3779B1)
 
@@ -67,7 +67,7 @@ def _codes(acc, start, stop, offset, head, amp, shift, bits, total):
         total[start + j] += min(max(y, low), high)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _head(p, tile):
     """Mixed head of the next conversion of a tile; counts it."""
     head = mix(np.uint32(p.tiles[tile, KEY_CONVERT] + p.counts[tile, CONVERSIONS]))
@@ -105,7 +105,7 @@ def _multiply(w, base, stride, x, rows, n, acc):
         k += 1
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _forward(p, c, layer, x, z, rows, acc):
     """Twin of Machine.forward: saturated code sums of a layer into ``z``; returns clips."""
     g = p.layers[layer]
@@ -135,7 +135,7 @@ def _forward(p, c, layer, x, z, rows, acc):
     return clips
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _activate(p, layer, z, cols, x, slope):
     for j in range(cols):
         k = z[j] & 255
@@ -143,7 +143,7 @@ def _activate(p, layer, z, cols, x, slope):
         slope[j] = p.slope[layer, k]
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _backward(p, c, layer, d, e, acc):
     """Twin of Machine.backward: saturated error sums of a layer into ``e``; returns clips."""
     g = p.layers[layer]
@@ -188,23 +188,26 @@ def _step_lane(state, i):
     return s
 
 
-@njit(cache=True)
-def step_cell(p, c, k, n, sign, ref):
-    """Twin of FixedTile._step for one cell: ``n`` signed pulses; patches the cached weight."""
-    v = np.int32(p.v[k])
-    up = (n > 0) == (sign > 0)
-    m = np.int32(abs(n))
-    if up:
-        factor = np.int32(16384) - np.int32(np.int32(v * np.int32(c.slope_up)) >> np.int32(15))
-        size = np.int32(np.int32(m * np.int32(p.up[k])) * np.int32(factor) + np.int32(131072)) >> np.int32(18)
-        new = min(np.int32(v + size), np.int32(c.v_max))
-    else:
-        factor = np.int32(16384) + np.int32(np.int32(v * np.int32(c.slope_down)) >> np.int32(15))
-        size = np.int32(np.int32(m * np.int32(p.down[k])) * np.int32(factor) + np.int32(131072)) >> np.int32(18)
-        new = max(np.int32(v - size), np.int32(c.v_min))
-    p.v[k] = new
-    moved = ((new - ref + 2) >> 2) - ((v - ref + 2) >> 2)
-    p.w[k] += moved if sign > 0 else -moved
+@njit(cache=True, inline="always")
+def stepped(v, n, rise, up, down, slope_up, slope_down, v_min, v_max):
+    """Twin of FixedTile._step: capacitor code after ``n`` pulses, up if ``rise``.
+
+    Scalars only: an array as argument would cost two reference counts per event.
+    """
+    old, m = np.int32(v), np.int32(n)
+    if rise:
+        factor = np.int32(16384) - np.int32(np.int32(old * np.int32(slope_up)) >> np.int32(15))
+        size = np.int32(np.int32(m * np.int32(up)) * np.int32(factor))
+        return min(old + (np.int32(size + np.int32(131072)) >> np.int32(18)), np.int32(v_max))
+    factor = np.int32(16384) + np.int32(np.int32(old * np.int32(slope_down)) >> np.int32(15))
+    size = np.int32(np.int32(m * np.int32(down)) * np.int32(factor))
+    return max(old - (np.int32(size + np.int32(131072)) >> np.int32(18)), np.int32(v_min))
+
+
+@njit(cache=True, inline="always")
+def moved(old, new, ref, sign):
+    """Change of the cached weight when a capacitor moves."""
+    return sign * (((new - ref + 2) >> 2) - ((old - ref + 2) >> 2))
 
 
 @njit(cache=True)
@@ -224,40 +227,56 @@ def _partial_set(p, c, k, n, head, lane):
 
 
 @njit(cache=True)
-def _update(p, c, layer, x, d, px, pd, fired, cols_on, column0):
+def _round(state, codes, n, mult, shift, stochastic, out):
+    """``out = (abs(codes) * mult + u) >> shift``; steps the lanes. Vectorises."""
+    drop, up = np.uint32(32 - shift), np.int32(shift)
+    if stochastic and shift > 0:
+        for i in range(n):
+            s = state[i]
+            s = np.uint32(s ^ np.uint32(s << np.uint32(13)))
+            s = np.uint32(s ^ np.uint32(s >> np.uint32(17)))
+            s = np.uint32(s ^ np.uint32(s << np.uint32(5)))
+            state[i] = s
+            u = np.int32(np.uint32(s >> drop))
+            out[i] = np.int32(np.int32(np.int32(abs(np.int32(codes[i]))) * np.int32(mult)) + u) >> up
+    else:
+        u = np.int32((1 << shift) >> 1)
+        for i in range(n):
+            if stochastic:
+                _step_lane(state, i)
+            out[i] = np.int32(np.int32(np.int32(abs(np.int32(codes[i]))) * np.int32(mult)) + u) >> up
+
+
+@njit(cache=True, inline="always")
+def _update(p, c, layer, x, d, px, pd, fired, cols_on, column0, n_of):
     """Twin of Machine.update."""
     g = p.layers[layer]
     rows, cols, stride = g[ROWS], g[COLS], g[STRIDE]
-    mult, shift = p.rates[layer, 0], p.rates[layer, 1]
+    _round(p.row_lanes[g[LINE0] : g[LINE0] + rows], x, rows, 1, 7, c.stochastic, n_of)
     n_rows = 0
     for i in range(rows):
-        u = np.int64(64)
-        if c.stochastic:
-            u = np.int64(_step_lane(p.row_lanes, g[LINE0] + i) >> np.uint32(25))
-        n = (abs(np.int64(x[i])) + u) >> 7
-        if n != 0 and x[i] != 0:
+        if n_of[i] != 0 and x[i] != 0:
             fired[n_rows] = i
             px[n_rows] = 1 if x[i] > 0 else -1
             n_rows += 1
+    state = p.column_lanes[column0 : column0 + cols]
+    _round(state, d, cols, p.rates[layer, 0], p.rates[layer, 1], c.stochastic, n_of)
     n_cols, asked, applied = 0, np.int64(0), np.int64(0)
     for j in range(cols):
-        u = np.int64((1 << shift) >> 1)
-        if c.stochastic:
-            s = _step_lane(p.column_lanes, column0 + j)
-            if shift > 0:
-                u = np.int64(s >> np.uint32(32 - shift))
-        n = (abs(np.int64(d[j])) * mult + u) >> shift
-        m = min(n, c.delta_max)
-        asked += n
-        if m != 0 and d[j] != 0:
+        n = np.int64(n_of[j])
+        if n != 0 and d[j] != 0:
+            m = min(n, c.delta_max)
+            asked += n
+            applied += m
             cols_on[n_cols] = j
             pd[n_cols] = m if d[j] > 0 else -m
             n_cols += 1
-            applied += m
     p.layer_counters[layer, 2] += n_rows * asked
     p.layer_counters[layer, 3] += n_rows * applied
     sign = p.sign[0]
     tiles = g[ROW_BLOCKS] * g[COL_BLOCKS]
+    v, w, up, down = p.v, p.w, p.up, p.down
+    su, sd, lo, hi, rising = c.slope_up, c.slope_down, c.v_min, c.v_max, sign > 0
     if c.capacitor and n_cols > 0:
         for cb in range(g[COL_BLOCKS]):
             t = g[TILE0] + cb
@@ -271,7 +290,12 @@ def _update(p, c, layer, x, d, px, pd, fired, cols_on, column0):
                 ref = p.v_ref[g[SIDE0] + cb * rows + i]
                 at = g[CELL0] + i * stride
                 for b in range(first, last):
-                    step_cell(p, c, at + cols_on[b], px[a] * pd[b], sign, ref)
+                    k = at + cols_on[b]
+                    n = px[a] * pd[b]
+                    old = np.int32(v[k])
+                    new = stepped(old, abs(n), (n > 0) == rising, up[k], down[k], su, sd, lo, hi)
+                    v[k] = new
+                    w[k] += moved(old, new, ref, sign)
     elif not c.capacitor:
         for k in range(tiles):
             t = g[TILE0] + k
@@ -291,7 +315,7 @@ def _update(p, c, layer, x, d, px, pd, fired, cols_on, column0):
         p.counts[g[TILE0] + k, PULSES] += 1
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def refresh_row(p, c, layer, cb, i, c0, c1, sign):
     """Recompute the cached weights of columns ``c0 .. c1`` of one row."""
     g = p.layers[layer]
@@ -321,7 +345,7 @@ def refresh(p, c):
                 refresh_row(p, c, layer, cb, i, p.tiles[t, C0], p.tiles[t, C1], p.sign[0])
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _leak_row(p, c, at, n, side):
     leak, v = p.leak[at : at + n], p.v[at : at + n]
     goal = np.int32(c.v_leak)
@@ -332,7 +356,7 @@ def _leak_row(p, c, at, n, side):
     p.v_ref[side] = old + (((goal - old) * p.leak_ref[side] + 32768) >> 16)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _drift_row(g, drift, at, n):
     g, drift = g[at : at + n], drift[at : at + n]
     for j in range(n):
@@ -386,6 +410,7 @@ def train(p, c, pixels, labels, order):
     z, e = np.zeros(widest, np.int32), np.zeros(widest, np.int32)
     rows, fired, cols_on = (np.zeros(widest, np.int64), np.zeros(widest, np.int64), np.zeros(widest, np.int64))
     px, pd, acc = np.zeros(widest, np.int64), np.zeros(widest, np.int64), np.zeros(widest, np.int32)
+    n_of = np.zeros(widest, np.int32)
     for layer in range(n_layers):
         x[layer, p.layers[layer, ROWS] - 1] = 127
     last = n_layers - 1
@@ -416,7 +441,7 @@ def train(p, c, pixels, labels, order):
             column0 = p.column_lanes.size
             for layer in range(last, -1, -1):
                 column0 -= p.layers[layer, COLS]
-                _update(p, c, layer, x[layer], d[layer], px, pd, fired, cols_on, column0)
+                _update(p, c, layer, x[layer], d[layer], px, pd, fired, cols_on, column0, n_of)
         if p.counters[0] % c.age_periods == 0:
             p.counters[3] += 1
             _age(p, c)

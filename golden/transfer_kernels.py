@@ -6,7 +6,7 @@ from numba import njit
 
 from analog_models.tile import RESET
 
-from .kernels import bell_of, mix, refresh_row, step_cell
+from .kernels import bell_of, mix, moved, refresh_row, stepped
 from .pools import (
     AGE,
     C0,
@@ -30,7 +30,7 @@ from .pools import (
 __all__ = ["transfer"]
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _read(p, c, t, at, top, n, out):
     """Twin of FixedTile.read: codes of one row into ``out``."""
     head = mix(np.uint32(p.tiles[t, KEY_CONVERT] + p.counts[t, CONVERSIONS]))
@@ -47,32 +47,32 @@ def _read(p, c, t, at, top, n, out):
 
 
 @njit(cache=True)
-def _program_one(c, p, g, response, code, head, lane, at):
-    """Twin of FixedTile.program for one device."""
-    if code == 0:
-        return
-    if code == RESET:
-        new = c.g_reset + bell_of(head, lane, c.reset_amp)
-        g[at] = min(max(new, 0), c.g_max)
-        return
-    mean = np.int64(p.set_mean[code])
-    new = mean + ((mean * np.int64(response[at]) + 2048) >> 12)
-    new = min(max(new + bell_of(head, lane, p.set_amp[code]), 0), c.g_max)
-    g[at] = max(new, np.int64(g[at]))
+def _program_side(g, response, codes, head, odd, at, n, set_mean, set_amp, c):
+    """Twin of FixedTile.program for the G+ (``odd`` 0) or G- (1) devices of a row."""
+    for j in range(n):
+        code = codes[j]
+        if code == RESET:
+            new = c.g_reset + bell_of(head, 2 * j + odd, c.reset_amp)
+            g[at + j] = min(max(new, 0), c.g_max)
+        elif code != 0:
+            mean = np.int32(set_mean[code])
+            new = mean + ((mean * np.int32(response[at + j]) + 2048) >> 12)
+            new += bell_of(head, 2 * j + odd, set_amp[code])
+            g[at + j] = max(min(max(new, 0), c.g_max), np.int64(g[at + j]))
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _program(p, c, t, at, n, plus, minus):
     """Twin of FixedTile.program."""
     head = mix(np.uint32(p.tiles[t, KEY_WRITE] + p.counts[t, WRITES]))
     p.counts[t, WRITES] += 1
     p.counts[t, AGE] = 0
-    for j in range(n):
-        _program_one(c, p, p.g_plus, p.response_plus, plus[j], head, 2 * j, at + j)
-        _program_one(c, p, p.g_minus, p.response_minus, minus[j], head, 2 * j + 1, at + j)
+    mean, amp = p.set_mean, p.set_amp
+    _program_side(p.g_plus, p.response_plus, plus, head, 0, at, n, mean, amp, c)
+    _program_side(p.g_minus, p.response_minus, minus, head, 1, at, n, mean, amp, c)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _init(p, c, t, at, n, side):
     """Twin of FixedTile.init."""
     head = mix(np.uint32(p.tiles[t, KEY_WRITE] + p.counts[t, WRITES]))
@@ -82,7 +82,7 @@ def _init(p, c, t, at, n, side):
     p.v_ref[side] = min(max(bell_of(head, n, c.init_amp), c.v_min), c.v_max)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _set_codes(p, c, aim, todo, n, plus, minus):
     """Twin of transfer.set_codes; returns the shots."""
     shots = 0
@@ -99,7 +99,7 @@ def _set_codes(p, c, aim, todo, n, plus, minus):
     return shots
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _row(p, c, layer, t, cb, i, new, goal, given, work):
     """Twin of transfer.transfer_row and of the counting in Machine._rewrite."""
     g = p.layers[layer]
@@ -140,6 +140,8 @@ def _row(p, c, layer, t, cb, i, new, goal, given, work):
         for j in range(n):
             if todo[j]:
                 aim[j] += (goal[j] - shift - got[j]) >> 1
+    ref, v, w, up, down = p.v_ref[side], p.v, p.w, p.up, p.down
+    su, sd, lo, hi = c.slope_up, c.slope_down, c.v_min, c.v_max
     for _ in range(c.tune_rounds if c.capacitor else 0):
         any_pulse = False
         for j in range(n):
@@ -147,7 +149,12 @@ def _row(p, c, layer, t, cb, i, new, goal, given, work):
             m = min((abs(error) * c.tune_mult + 32) >> 6, 31)
             if abs(error) > c.tune_tolerance and m > 0:
                 any_pulse = True
-                step_cell(p, c, at + j, m if error > 0 else -m, new, p.v_ref[side])
+                k = at + j
+                old = np.int32(v[k])
+                rise = (error > 0) == (new > 0)
+                after = stepped(old, m, rise, up[k], down[k], su, sd, lo, hi)
+                v[k] = after
+                w[k] += moved(old, after, ref, new)
                 pulses += m
         if not any_pulse:
             break
@@ -174,7 +181,7 @@ def transfer(p, c, new, goals, given):
     goals : ndarray of int64, shape (cells,)
         Wanted weights in read codes, laid out as the pools; used if ``given``.
     """
-    work, goal = np.zeros((5, 512), np.int64), np.zeros(512, np.int64)
+    work, goal = np.zeros((5, 512), np.int32), np.zeros(512, np.int32)
     for layer in range(p.layers.shape[0]):
         g = p.layers[layer]
         for k in range(g[ROW_BLOCKS] * g[COL_BLOCKS]):

@@ -29,7 +29,7 @@ def only(*names):
 
 
 def pair(config, rows=N, cols=N, *, shift=13, seed=1):
-    """A fixed and a physical tile of the same configuration."""
+    """Build a fixed and a physical tile of the same configuration."""
     return [
         kind(rows, cols, config, forward_shift=shift, backward_shift=shift, seed=seed)
         for kind in (FixedTile, PhysicalTile)
@@ -383,8 +383,10 @@ def cell(pcm=None, capacitor=None, **numbers):
     [
         (
             cell(unit=49e-6),
-            "unit must be larger (S): weights up to 32920 codes do not fit 16 bits; F * g_max and "
-            "the capacitor's swing together must stay below 2 units",
+            (
+                "unit must be larger (S): weights up to 32920 codes do not fit 16 bits; F * g_max "
+                "and the capacitor's swing together must stay below 2 units"
+            ),
         ),
         (
             cell(unit=49.4e-6),
@@ -392,13 +394,17 @@ def cell(pcm=None, capacitor=None, **numbers):
         ),
         (
             cell(capacitor={"v_max": 1.1}, pcm={"g_max": 15e-6}),
-            "v_max must lie within 16 bits of v_init (unit / transconductance / 2 volts), "
-            "not 39322 codes",
+            (
+                "v_max must lie within 16 bits of v_init (unit / transconductance / 2 volts), "
+                "not 39322 codes"
+            ),
         ),
         (
             cell(capacitor={"v_init": 0.72, "v_max": 0.99}, pcm={"g_max": 15e-6}),
-            "v_min must lie within 16 bits of v_init (unit / transconductance / 2 volts), "
-            "not -40632 codes",
+            (
+                "v_min must lie within 16 bits of v_init (unit / transconductance / 2 volts), "
+                "not -40632 codes"
+            ),
         ),
         (
             cell(capacitor={"dv_up": 0.03}),

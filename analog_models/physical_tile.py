@@ -48,6 +48,8 @@ class PhysicalTile:
     ):
         check(1 <= rows <= config.rows, "rows", f"within 1..{config.rows}", rows)
         check(1 <= cols <= config.cols, "cols", f"within 1..{config.cols}", cols)
+        for name, shift in (("forward_shift", forward_shift), ("backward_shift", backward_shift)):
+            check(8 <= shift <= 21, name, "within 8..21", shift)
         self.rows, self.cols, self.config = rows, cols, config
         self.forward_shift, self.backward_shift = forward_shift, backward_shift
         self._key = derive(seed, tile)

@@ -147,7 +147,9 @@ class CapacitorArray:
             with np.errstate(invalid="ignore", divide="ignore"):
                 many = np.where(a != 0, -np.expm1(n * np.log1p(-a)) / a, n)
             chosen = np.sign(pulses) == sign
-            self._move(index, np.where(chosen, self.v[index] + sign * one * many, self.v[index]), kind)
+            self._move(
+                index, np.where(chosen, self.v[index] + sign * one * many, self.v[index]), kind
+            )
 
     def initialise(self, index, *, rng):
         """Write ``v_init`` (with its noise) into the cells ``self.v[index]``."""

@@ -61,13 +61,13 @@ class Sourced:
         sources = {**self.sources, **{k: s for k, (_, s) in pairs.items()}}
         return replace(self, sources=sources, **values, **plain)
 
-    def rows(self, prefix: str = "") -> list[tuple[str, object, str, str, str]]:
+    def numbers(self, prefix: str = "") -> list[tuple[str, object, str, str, str]]:
         """List ``(name, value, unit, meaning, source)`` of every number, parts included."""
         out: list[tuple[str, object, str, str, str]] = []
         for f in fields(self):
             value = getattr(self, f.name)
             if isinstance(value, Sourced):
-                out += value.rows(f"{prefix}{f.name}.")
+                out += value.numbers(f"{prefix}{f.name}.")
             elif "unit" in f.metadata:
                 meta = f.metadata
                 source = self.sources[f.name]

@@ -12,7 +12,7 @@ that the numba kernels and the emulated tile are compared with, bit for bit.
 
 import numpy as np
 
-from .calibration import STEP_FRAC, FixedTables, calibrate
+from .calibration import STEP_FRAC, calibrate
 from .config import check
 from .prng import derive, scaled_bell, words
 from .tile import RESET, V_FRAC, W_FRAC, TileConfig
@@ -97,7 +97,7 @@ class FixedTile:
         self.read_adc = self._adc(t.read_shift, Stream.OFFSET_READ, cols)
 
     def _device(self, stream, amp):
-        """Fixed values of all devices, int32 (rows, cols + 1); the last column is the reference."""
+        """Draw the fixed values of all devices, int32 (rows, cols + 1); last column: reference."""
         key, lanes = self.keys[stream], self.cols + 1
         rows = [scaled_bell(words(key, row, lanes), amp) for row in range(self.rows)]
         return np.array(rows, dtype=np.int32)

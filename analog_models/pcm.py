@@ -59,13 +59,9 @@ class PcmConfig(Sourced):
             self.drift_nu,
         )
         check(self.drift_nu <= 0.2, "drift_nu", "at most 0.2", self.drift_nu)
-        check(
-            self.drift_nu_spread >= 0, "drift_nu_spread", "non-negative", self.drift_nu_spread
-        )
+        check(self.drift_nu_spread >= 0, "drift_nu_spread", "non-negative", self.drift_nu_spread)
         check(self.drift_t0 > 0, "drift_t0", "positive (s)", self.drift_t0)
-        check(
-            0 < self.pulse_fraction < 1, "pulse_fraction", "within 0..1", self.pulse_fraction
-        )
+        check(0 < self.pulse_fraction < 1, "pulse_fraction", "within 0..1", self.pulse_fraction)
 
     def set_duration(self) -> np.ndarray:
         """Total duration of the SET ramp for codes ``1 .. set_codes``, s."""

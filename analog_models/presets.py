@@ -89,14 +89,21 @@ _NOISY_CONVERTER = _CONVERTER.but(
     adc_offset=(0.15, "assumed: left after trimming"),
 )
 
-#: What trains best; differs from PAPER in the finer step, wider window and smaller read mismatch.
+#: What trains best; differs from PAPER in the finer step, wider window, smaller read mismatch
+#: and slower leakage.
 TUNED = IDEAL.but(
     cell=IDEAL.cell.but(
         pcm=_NOISY_PCM,
         capacitor=_CAPACITOR.but(
             threshold_spread=(0.01, "assumed: read FET larger than minimum"),
             init_noise=(0.25e-3, "assumed: half a step"),
-            tau_leak=(5.16e-3, "[A18, recalled] 5.16 ms"),
+            v_init=(
+                0.7,
+                "assumed: nearer the 0.8 V that leakage approaches than the paper's 0.5 V",
+            ),
+            v_min=(0.3, "assumed: 0.4 V below v_init"),
+            v_max=(1.1, "assumed: 0.4 V above v_init, supply of 1.2 V"),
+            tau_leak=(20e-3, "assumed: about ten transfer intervals; PAPER has 5.16 ms"),
             leak_spread=(0.3, "aihwkit CapacitorPreset: 30 % spread of the lifetime"),
             slope_up=(0.25, "assumed: 10 % over the 0.4 V from v_init to the end"),
             slope_down=(0.25, "assumed: as slope_up"),
@@ -113,8 +120,10 @@ PAPER = TUNED.but(
         capacitor=TUNED.cell.capacitor.but(
             threshold=(0.3, "assumed: g at v_init is small but above the 2 uS offset"),
             threshold_spread=(0.025, "assumed: minimum-size FET, 20-30 mV"),
+            v_init=(0.5, "[A18] ED Fig. 9"),
             v_min=(0.4, "assumed: 3.5 sigma above threshold, so little range downwards"),
             v_max=(0.99, "assumed: supply of 1 V"),
+            tau_leak=(5.16e-3, "[A18, recalled] 5.16 ms"),
             dv_up=(2e-3, "inferred from [A18] ED Fig. 2: 1-3 mV leave headroom"),
             dv_down=(2e-3, "inferred from [A18] ED Fig. 2"),
         ),

@@ -20,14 +20,13 @@ BELL_SD = (4 * (256**2 - 1) / 12) ** 0.5
 _MASK = 0xFFFFFFFF
 
 
-def mix32(x: ArrayLike) -> np.ndarray:
+def mix32(x: np.ndarray | np.uint32) -> np.ndarray:
     """Mix 32-bit words (bijective). Takes and returns uint32, any shape."""
-    x = np.asarray(x, dtype=np.uint32)
-    x = x ^ (x >> np.uint32(16))
+    x = np.asarray(x ^ (x >> np.uint32(16)), dtype=np.uint32)
     x = x * np.uint32(0x7FEB352D)
     x = x ^ (x >> np.uint32(15))
     x = x * np.uint32(0x846CA68B)
-    return x ^ (x >> np.uint32(16))
+    return np.asarray(x ^ (x >> np.uint32(16)))
 
 
 def _mix(x: int) -> int:

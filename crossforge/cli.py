@@ -31,13 +31,23 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--examples", type=int, metavar="N", help="use the first N training examples")
     p.add_argument("--seed", type=int, default=1, metavar="S", help="fixes every random bit")
     p.add_argument("--data", metavar="DIR", help="IDX files or .npz; None: the MNIST inside")
-    p.add_argument("--tile", choices=("fixed", "physical", "ideal"), default="fixed",
-                   help="tile model: integers, SI units, or integers with every effect off")
-    p.add_argument("--without", default="", metavar="A,B",
-                   help=f"turn effects off: {', '.join(ALL_SWITCHES)}")
-    p.add_argument("--compare", action="store_true",
-                   help="also train the software baseline and the chip without polarity inversion")
-    p.add_argument("--out", type=Path, metavar="DIR", help="folder for metrics, figures, checkpoint")
+    p.add_argument(
+        "--tile",
+        choices=("fixed", "physical", "ideal"),
+        default="fixed",
+        help="tile model: integers, SI units, or integers with every effect off",
+    )
+    p.add_argument(
+        "--without", default="", metavar="A,B", help=f"turn effects off: {', '.join(ALL_SWITCHES)}"
+    )
+    p.add_argument(
+        "--compare",
+        action="store_true",
+        help="also train the software baseline and the chip without polarity inversion",
+    )
+    p.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for metrics, figures, checkpoint"
+    )
     p.add_argument("--resume", type=Path, metavar="DIR", help="continue the run in this folder")
     p.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
 
@@ -104,7 +114,9 @@ def _diagnose(args) -> None:
     try:
         metrics = json.loads(path.read_text())
     except FileNotFoundError:
-        raise ValueError(f"{args.run} must be the folder of a finished run: no metrics.json") from None
+        raise ValueError(
+            f"{args.run} must be the folder of a finished run: no metrics.json"
+        ) from None
     except ValueError as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
     if "intervals" not in metrics:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Named experiments: a chip, a network and how long it trains."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from analog_models import presets
 from analog_models.tile import TileConfig
@@ -34,8 +34,8 @@ class Experiment:
 
     meaning: str
     tile: TileConfig | None = presets.TUNED
-    transfer: TransferConfig = TransferConfig()
-    update: UpdateConfig = UpdateConfig()
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+    update: UpdateConfig = field(default_factory=UpdateConfig)
     epochs: int = 20
 
 

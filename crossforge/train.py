@@ -174,7 +174,11 @@ def train(options: RunOptions, out: Path | None, *, resume=False, quiet=False, b
         _write(out, metrics)
         cells = {name: model.engine_.cells(name) for name in ("v", "g_plus", "g_minus")}
         figures.write_figures(
-            out, metrics, model.engine_.weights(), cells, data.image_shape,
+            out,
+            metrics,
+            model.engine_.weights(),
+            cells,
+            data.image_shape,
             unit=config.tile.cell.unit,
         )
     return metrics

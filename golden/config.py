@@ -29,7 +29,7 @@ class UpdateConfig:
     """
 
     learning_rate: float = 0.01
-    decay: float = 0.9
+    decay: float = 0.95
     delta_max: int = 31
     stochastic: bool = True
 
@@ -65,6 +65,8 @@ class TransferConfig:
         Rounds of capacitor pulses and reads at the end.
     tune_tolerance : int
         Largest error that gets no more pulses.
+    correct_drift : bool
+        Raise the magnitude of a weight that was read by the mean drift of one interval.
     fail_tolerance : int
         A weight further off than this at the end counts as failed.
     """
@@ -79,6 +81,7 @@ class TransferConfig:
     tune_rounds: int = 4
     tune_tolerance: int = 1
     fail_tolerance: int = 20
+    correct_drift: bool = True
 
     def __post_init__(self):
         for name, top in {

@@ -52,15 +52,23 @@ def mix(x):
 def bell_of(head, lane, amp):
     """Scaled bell (int32) of one lane of the draw whose mixed head is given."""
     x = mix(np.uint32(head + np.uint32(np.uint32(lane) * _GOLDEN)))
-    b = np.uint32((x & np.uint32(0x00FF00FF)) + np.uint32((x >> np.uint32(8)) & np.uint32(0x00FF00FF)))
+    b = np.uint32(
+        (x & np.uint32(0x00FF00FF)) + np.uint32((x >> np.uint32(8)) & np.uint32(0x00FF00FF))
+    )
     total = np.int32(np.uint32(b & np.uint32(0xFFFF)) + np.uint32(b >> np.uint32(16)))
-    return np.int32(np.int32(np.int32(total - np.int32(510)) * np.int32(amp)) + np.int32(128)) >> np.int32(8)
+    return np.int32(
+        np.int32(np.int32(total - np.int32(510)) * np.int32(amp)) + np.int32(128)
+    ) >> np.int32(8)
 
 
 @njit(cache=True)
 def _codes(acc, start, stop, offset, head, amp, shift, bits, total):
     """Add the ADC codes of ``acc[start:stop]`` to ``total``; lanes count from ``start``."""
-    half, low, high = np.int32(1 << (shift - 1)), np.int32(-(1 << (bits - 1))), np.int32((1 << (bits - 1)) - 1)
+    half, low, high = (
+        np.int32(1 << (shift - 1)),
+        np.int32(-(1 << (bits - 1))),
+        np.int32((1 << (bits - 1)) - 1),
+    )
     s, a = np.int32(shift), np.int32(amp)
     for j in range(stop - start):
         y = np.int32(acc[start + j] + offset[start + j] + bell_of(head, j, a) + half) >> s
@@ -114,7 +122,7 @@ def _forward(p, c, layer, x, z, rows, acc):
         z[j] = 0
     for rb in range(g[ROW_BLOCKS]):
         first = g[TILE0] + rb * g[COL_BLOCKS]
-        n, square = 0, 0
+        n, square = 0, np.int64(0)
         for i in range(p.tiles[first, R0], p.tiles[first, R1]):
             if x[i] != 0:
                 rows[n] = i
@@ -127,7 +135,17 @@ def _forward(p, c, layer, x, z, rows, acc):
         for cb in range(g[COL_BLOCKS]):
             t = first + cb
             head = _head(p, t)
-            _codes(acc, p.tiles[t, C0], p.tiles[t, C1], offset, head, amp, g[FORWARD_SHIFT], c.adc_bits, z)
+            _codes(
+                acc,
+                p.tiles[t, C0],
+                p.tiles[t, C1],
+                offset,
+                head,
+                amp,
+                g[FORWARD_SHIFT],
+                c.adc_bits,
+                z,
+            )
     clips = 0
     for j in range(cols):
         clips += z[j] < -127 or z[j] > 126
@@ -155,7 +173,7 @@ def _backward(p, c, layer, d, e, acc):
         if c1 == g[COLS]:
             c1 = stride  # padding is zero: whole vectors
         dd = d[c0:c1]
-        square = 0
+        square = np.int64(0)
         for j in range(c1 - c0):
             square += np.int64(dd[j]) * np.int64(dd[j])
         for i in range(rows):
@@ -170,7 +188,17 @@ def _backward(p, c, layer, d, e, acc):
         for rb in range(g[ROW_BLOCKS]):
             t = g[TILE0] + rb * g[COL_BLOCKS] + cb
             head = _head(p, t)
-            _codes(acc, p.tiles[t, R0], p.tiles[t, R1], offset, head, amp, g[BACKWARD_SHIFT], c.adc_bits, e)
+            _codes(
+                acc,
+                p.tiles[t, R0],
+                p.tiles[t, R1],
+                offset,
+                head,
+                amp,
+                g[BACKWARD_SHIFT],
+                c.adc_bits,
+                e,
+            )
     clips = 0
     for i in range(rows - 1):
         clips += e[i] < -126 or e[i] > 126
@@ -238,13 +266,17 @@ def _round(state, codes, n, mult, shift, stochastic, out):
             s = np.uint32(s ^ np.uint32(s << np.uint32(5)))
             state[i] = s
             u = np.int32(np.uint32(s >> drop))
-            out[i] = np.int32(np.int32(np.int32(abs(np.int32(codes[i]))) * np.int32(mult)) + u) >> up
+            out[i] = (
+                np.int32(np.int32(np.int32(abs(np.int32(codes[i]))) * np.int32(mult)) + u) >> up
+            )
     else:
         u = np.int32((1 << shift) >> 1)
         for i in range(n):
             if stochastic:
                 _step_lane(state, i)
-            out[i] = np.int32(np.int32(np.int32(abs(np.int32(codes[i]))) * np.int32(mult)) + u) >> up
+            out[i] = (
+                np.int32(np.int32(np.int32(abs(np.int32(codes[i]))) * np.int32(mult)) + u) >> up
+            )
 
 
 @njit(cache=True, inline="always")
@@ -327,7 +359,9 @@ def refresh_row(p, c, layer, cb, i, c0, c1, sign):
     if c.capacitor:
         for j in range(c1 - c0):
             slow = np.int32(gain * np.int32(np.int32(plus[j]) - np.int32(minus[j])))
-            fast = np.int32(np.int32(np.int32(v[j]) - ref + np.int32(2)) >> np.int32(2)) + np.int32(offset[j])
+            fast = np.int32(np.int32(np.int32(v[j]) - ref + np.int32(2)) >> np.int32(2)) + np.int32(
+                offset[j]
+            )
             w[j] = np.int32(slow + np.int32(s * np.int32(fast)))
     else:
         for j in range(c1 - c0):
@@ -351,7 +385,12 @@ def _leak_row(p, c, at, n, side):
     goal = np.int32(c.v_leak)
     for j in range(n):
         old = np.int32(v[j])
-        v[j] = np.int32(old + np.int32(np.int32(np.int32(np.int32(goal - old) * leak[j]) + np.int32(32768)) >> np.int32(16)))
+        v[j] = np.int32(
+            old
+            + np.int32(
+                np.int32(np.int32(np.int32(goal - old) * leak[j]) + np.int32(32768)) >> np.int32(16)
+            )
+        )
     old = p.v_ref[side]
     p.v_ref[side] = old + (((goal - old) * p.leak_ref[side] + 32768) >> 16)
 
@@ -361,7 +400,12 @@ def _drift_row(g, drift, at, n):
     g, drift = g[at : at + n], drift[at : at + n]
     for j in range(n):
         old = np.int32(g[j])
-        g[j] = np.int32(old - np.int32(np.int32(np.int32(old * np.int32(drift[j])) + np.int32(32768)) >> np.int32(16)))
+        g[j] = np.int32(
+            old
+            - np.int32(
+                np.int32(np.int32(old * np.int32(drift[j])) + np.int32(32768)) >> np.int32(16)
+            )
+        )
 
 
 @njit(cache=True)
@@ -408,7 +452,11 @@ def train(p, c, pixels, labels, order):
     d = np.zeros((n_layers, widest), np.int16)
     slope = np.zeros((n_layers, widest), np.int32)
     z, e = np.zeros(widest, np.int32), np.zeros(widest, np.int32)
-    rows, fired, cols_on = (np.zeros(widest, np.int64), np.zeros(widest, np.int64), np.zeros(widest, np.int64))
+    rows, fired, cols_on = (
+        np.zeros(widest, np.int64),
+        np.zeros(widest, np.int64),
+        np.zeros(widest, np.int64),
+    )
     px, pd, acc = np.zeros(widest, np.int64), np.zeros(widest, np.int64), np.zeros(widest, np.int32)
     n_of = np.zeros(widest, np.int32)
     for layer in range(n_layers):

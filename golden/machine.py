@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The reference machine: plain numpy, one method an instruction, obviously right."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from analog_models.fixed_tile import FixedTile
@@ -62,14 +64,14 @@ class Machine:
         self.program = compile_program(config)
         self.transfer_tables = transfer_tables(config)
         n = len(config.layers) - 1
-        self.tiles = []
+        self.tiles: list[list[list]] = []
         count = 0
         for layer in range(n):
             rows, cols = config.grid(layer)
             self.tiles.append([])
-            for r0, r1 in zip(rows, rows[1:], strict=False):
+            for r0, r1 in pairwise(rows):
                 block = []
-                for c0, c1 in zip(cols, cols[1:], strict=False):
+                for c0, c1 in pairwise(cols):
                     block.append(
                         tile(
                             r1 - r0,

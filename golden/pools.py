@@ -99,6 +99,7 @@ class Constants(NamedTuple):
     tune_tolerance: int
     fail_tolerance: int
     tune_mult: int
+    drift_gain: int
     delta_max: int
     stochastic: bool
 
@@ -129,6 +130,7 @@ def _constants(machine: Machine, t) -> Constants:
         age_periods=c.tile.age_periods,
         target_offset=c.transfer.offset,
         tune_mult=machine.transfer_tables.tune_mult,
+        drift_gain=machine.transfer_tables.drift_gain,
         delta_max=c.update.delta_max,
         stochastic=c.update.stochastic,
     )
@@ -157,7 +159,9 @@ def pack(machine: Machine) -> tuple[Pools, Constants]:
     The machine's counters are shared with the pools, everything else is a copy.
     """
     config, n = machine.config, len(machine.config.layers) - 1
-    layers, tiles, blocks = np.zeros((n, 12), np.int64), [], []
+    layers = np.zeros((n, 12), np.int64)
+    tiles: list[tuple] = []
+    blocks: list[tuple] = []
     cell = line = top = side = 0
     for i in range(n):
         rows, cols = config.layers[i] + 1, config.layers[i + 1]
@@ -171,7 +175,12 @@ def pack(machine: Machine) -> tuple[Pools, Constants]:
             streams = (Stream.CONVERT, Stream.WRITE, Stream.PULSE)
             tiles.append((r.start, r.stop, c.start, c.stop, *(tile.keys[s] for s in streams)))
             blocks.append((i, (r, c), tile))
-        cell, line, top, side = cell + rows * stride, line + rows, top + nr * stride, side + nc * rows
+        cell, line, top, side = (
+            cell + rows * stride,
+            line + rows,
+            top + nr * stride,
+            side + nc * rows,
+        )
     tables = blocks[0][2].tables
     arrays = {name: np.zeros(cell, kind) for name, kind in _CELLS.items()}
     arrays |= {k: np.zeros(top, np.int32) for k in ("forward_offset", "read_offset")}

@@ -11,10 +11,10 @@ from analog_models.physical_tile import PhysicalTile
 from analog_models.tile import W_FRAC
 
 from . import kernels, transfer_kernels
-from .schedule import epoch_order, initial_weights
 from .config import ChipConfig
 from .machine import COUNTERS, LAYER_COUNTERS, Machine
 from .pools import CELL0, COLS, ROWS, STRIDE, export, pack
+from .schedule import epoch_order, initial_weights
 
 __all__ = ["AnalogClassifier", "FixedEngine", "MachineEngine"]
 
@@ -105,9 +105,7 @@ class MachineEngine:
         tiles = [t for i in range(len(m.tiles)) for *_, t in m.blocks(i)]
         for k, tile in enumerate(tiles):
             prefix = f"tile{k}."
-            tile.restore(
-                {n[len(prefix) :]: a for n, a in state.items() if n.startswith(prefix)}
-            )
+            tile.restore({n[len(prefix) :]: a for n, a in state.items() if n.startswith(prefix)})
 
 
 class FixedEngine(MachineEngine):

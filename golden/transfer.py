@@ -24,6 +24,8 @@ __all__ = ["TransferTables", "set_codes", "transfer_row", "transfer_tables", "tu
 TABLE_SHIFT = 3
 #: Fractional bits of the tune multiplier.
 TUNE_SHIFT = 6
+#: Fractional bits of the drift correction.
+DRIFT_SHIFT = 10
 #: Most capacitor pulses in one tuning round.
 TUNE_MAX = 31
 
@@ -38,10 +40,13 @@ class TransferTables:
         SET code for a target whose magnitude is ``index * 8 ..`` read codes.
     tune_mult : int
         Capacitor pulses per read code, in 2**-6.
+    drift_gain : int
+        Share that a phase-change weight loses to mean drift in one interval, in 2**-10.
     """
 
     duration: np.ndarray
     tune_mult: int
+    drift_gain: int
 
 
 def transfer_tables(config: ChipConfig) -> TransferTables:
@@ -52,7 +57,14 @@ def transfer_tables(config: ChipConfig) -> TransferTables:
     centre = ((np.arange(256) << TABLE_SHIFT) + (1 << TABLE_SHIFT >> 1)) * code
     duration = 1 + np.argmin(np.abs(gained[None, :] - centre[:, None]), axis=1)
     pulses = code / 2**W_FRAC / config.step
-    return TransferTables(duration.astype(np.int32), max(1, round(pulses * 2**TUNE_SHIFT)))
+    ticks = config.transfer.interval // config.tile.age_periods
+    steps = int(np.count_nonzero(t.drift_ticks <= ticks)) * config.transfer.correct_drift
+    lost = 1 - (1 - t.drift_mean / 65536) ** steps
+    return TransferTables(
+        duration=duration.astype(np.int32),
+        tune_mult=max(1, round(pulses * 2**TUNE_SHIFT)),
+        drift_gain=round(lost * 2**DRIFT_SHIFT),
+    )
 
 
 def set_codes(aim: np.ndarray, tables: TransferTables, small_target: int):
@@ -93,6 +105,7 @@ def transfer_row(
     if goal is None:
         tile.polarity(old)
         goal = tile.read(row, t.log2_reads)
+        goal = goal + round_shift(goal * tables.drift_gain, DRIFT_SHIFT)
     tile.polarity(new)
     if capacitor:
         tile.init(row)

@@ -110,6 +110,8 @@ def _row(p, c, layer, t, cb, i, new, goal, given, work):
     got, aim, todo, plus, minus = work[0], work[1], work[2], work[3], work[4]
     if not given:
         _read(p, c, t, at, top, n, goal)
+        for j in range(n):
+            goal[j] += (goal[j] * c.drift_gain + 512) >> 10
     if c.capacitor:
         _init(p, c, t, at, n, side)
     for j in range(n):

@@ -17,8 +17,8 @@ __all__ = ["STEP_FRAC", "FixedTables", "calibrate"]
 
 #: Fractional bits of a pulse's step.
 STEP_FRAC = 4
-#: Quarter octaves: drift acts whenever the age of a tile has grown by a factor of 2**(1/4).
-_DRIFT_PER_OCTAVE = 4
+#: Drift acts whenever the age of a tile has grown by an eighth of an octave.
+_DRIFT_PER_OCTAVE = 8
 #: Longest age, in ticks, for which drift is tabulated.
 _DRIFT_HORIZON = 1 << 16
 
@@ -143,8 +143,8 @@ def calibrate(config: TileConfig, *, max_pulses: int = 31) -> FixedTables:
     # d(loss)/d(nu) at the mean: the spread is small, so one slope serves all devices.
     nu_slope = np.log(2) / _DRIFT_PER_OCTAVE * 2 ** (-pcm.drift_nu / _DRIFT_PER_OCTAVE)
     t0 = pcm.drift_t0 / config.tick
-    octaves = np.arange(1, 4 * 40) / _DRIFT_PER_OCTAVE
-    ticks = np.ceil(t0 * 2**octaves)
+    octaves = np.arange(1, 8 * 40) / _DRIFT_PER_OCTAVE
+    ticks = np.ceil(t0 * (2**octaves - 1))
     drifts = pcm.drift_nu > 0 or pcm.drift_nu_spread > 0
     ticks = ticks[ticks <= _DRIFT_HORIZON] if drifts else ticks[:0]
 

@@ -28,7 +28,7 @@ class PcmConfig(Sourced):
     set_spread: float = number("1", "device-to-device sd of the SET response, relative")
     drift_nu: float = number("1", "mean drift exponent")
     drift_nu_spread: float = number("1", "device-to-device sd of the drift exponent")
-    drift_t0: float = number("s", "time after programming at which drift starts to count")
+    drift_t0: float = number("s", "age of a device when training resumes after its programming")
     read_noise: float = number("S", "sd of the white noise of one device in one full read")
     pulse_fraction: float = number("1", "part of the way to g_max made by one partial SET")
     pulse_noise: float = number("S", "sd added by one partial SET")
@@ -101,7 +101,7 @@ class PcmArray:
     Attributes
     ----------
     g : ndarray of float64, shape (rows, cols), S
-        Conductance at ``config.drift_t0`` after the last programming.
+        Conductance when training resumed after the last programming.
     age : ndarray of float64, shape (rows, cols), s
         Time since the last programming.
     nu : ndarray of float64, shape (rows, cols)
@@ -148,6 +148,9 @@ class PcmArray:
         self.g[rows, cols] = np.clip(cfg.g_max - gap + noise, 0.0, cfg.g_max)
 
     def conductance(self, index=...) -> np.ndarray:
-        """Conductance now, S, of ``index``: ``g * (age / t0) ** -nu`` once older than ``t0``."""
-        old = np.maximum(self.age[index], self.config.drift_t0)
-        return self.g[index] * (old / self.config.drift_t0) ** -self.nu[index]
+        """Conductance now, S, of ``index``: ``g * (1 + age / t0) ** -nu``.
+
+        Source: Nandakumar et al., ICECS 2019, as coded in aihwkit; t0 is the time from the
+        programming of a device to the moment at which its age starts to count.
+        """
+        return self.g[index] * (1 + self.age[index] / self.config.drift_t0) ** -self.nu[index]

@@ -27,7 +27,7 @@ _PCM = PcmConfig.of(
     set_spread=(0.0, _OFF),
     drift_nu=(0.0, _OFF),
     drift_nu_spread=(0.0, _OFF),
-    drift_t0=(1e-3, "assumed: about the time in which an array is rewritten row by row"),
+    drift_t0=(5e-3, "assumed: mean wait for training; 265 rows of six 6 us shots take 10 ms"),
     read_noise=(0.0, _OFF),
     pulse_fraction=(0.01, "assumed: unused unless update_device is 'pcm'"),
     pulse_noise=(0.0, _OFF),
@@ -81,7 +81,7 @@ _NOISY_PCM = _PCM.but(
     set_noise=(1.0, "[N19] polynomial in the conductance, 0.3-1.1 uS"),
     set_spread=(0.1, "assumed: device-to-device part of the spread in [A18] ED Fig. 7"),
     drift_nu=(0.05, "[N19] 0.049 above 0.2 of g_max"),
-    drift_nu_spread=(0.015, "[N19] 0.008-0.023 in the middle of the range"),
+    drift_nu_spread=(0.008, "[N19] 0.008 above 0.33 of g_max"),
     read_noise=(0.02e-6, "assumed: the part that is white over one 64 ns read"),
 )
 _NOISY_CONVERTER = _CONVERTER.but(
@@ -97,12 +97,6 @@ TUNED = IDEAL.but(
         capacitor=_CAPACITOR.but(
             threshold_spread=(0.01, "assumed: read FET larger than minimum"),
             init_noise=(0.25e-3, "assumed: half a step"),
-            v_init=(
-                0.7,
-                "assumed: nearer the 0.8 V that leakage approaches than the paper's 0.5 V",
-            ),
-            v_min=(0.3, "assumed: 0.4 V below v_init"),
-            v_max=(1.1, "assumed: 0.4 V above v_init, supply of 1.2 V"),
             tau_leak=(20e-3, "assumed: about ten transfer intervals; PAPER has 5.16 ms"),
             leak_spread=(0.3, "aihwkit CapacitorPreset: 30 % spread of the lifetime"),
             slope_up=(0.25, "assumed: 10 % over the 0.4 V from v_init to the end"),
@@ -120,7 +114,6 @@ PAPER = TUNED.but(
         capacitor=TUNED.cell.capacitor.but(
             threshold=(0.3, "assumed: g at v_init is small but above the 2 uS offset"),
             threshold_spread=(0.025, "assumed: minimum-size FET, 20-30 mV"),
-            v_init=(0.5, "[A18] ED Fig. 9"),
             v_min=(0.4, "assumed: 3.5 sigma above threshold, so little range downwards"),
             v_max=(0.99, "assumed: supply of 1 V"),
             tau_leak=(5.16e-3, "[A18, recalled] 5.16 ms"),

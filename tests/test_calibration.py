@@ -166,9 +166,9 @@ def test_drift_loses_the_same_share(step):
     nu, spread = TUNED.cell.pcm.drift_nu, TUNED.cell.pcm.drift_nu_spread
     per_step = 0.5 * G_LSB / 12e-6 + 2 * 0.5 / 65536
     late = nu * np.log1p(1 / ticks)
-    curved = (step + 1) * (np.log(2) / 4 * spread) ** 2
+    curved = (step + 1) * (np.log(2) / 8 * spread) ** 2
     assert_alike(*kept, lsb=(step + 1) * per_step + late + curved)
-    age = ticks * config.tick / TUNED.cell.pcm.drift_t0
+    age = 1 + ticks * config.tick / TUNED.cell.pcm.drift_t0
     bound = K * spread * np.log(age) / np.sqrt(kept[1].size)
     assert abs(kept[1].mean() + nu * np.log(age)) <= bound + spread * np.log(age) * 1e-3
 
@@ -352,10 +352,10 @@ def test_calibrate_gives_the_hand_worked_integers_of_tuned():
     assert (t.v_min, t.v_max, t.v_leak) == (-26214, 26214, 19661)  # 0.4, 0.4, 0.3 V * 65536
     assert (t.up, t.down) == (512, 512)  # 0.4 / 820 * 65536 * 16 = 511.5
     assert (t.slope_up, t.slope_down) == (2048, 2048)  # 0.25 / V * 0.5 V * 16384
-    assert t.leak == 195  # (1 - exp(-15.36 us / 5.16 ms)) * 65536 = 194.79
-    assert t.drift_mean == 565  # (1 - 2**(-0.05 / 4)) * 65536 = 565.4
-    assert t.drift_ticks[0] == 78  # 1 ms / 15.36 us * 2**0.25 = 77.4
-    assert t.drift_ticks[3] == 131  # twice 1 ms / 15.36 us = 130.2
+    assert t.leak == 50  # (1 - exp(-15.36 us / 20 ms)) * 65536 = 50.31
+    assert t.drift_mean == 283  # (1 - 2**(-0.05 / 8)) * 65536 = 283.3
+    assert t.drift_ticks[0] == 30  # 5 ms / 15.36 us * (2**0.125 - 1) = 29.5
+    assert t.drift_ticks[7] == 326  # 5 ms / 15.36 us = 325.5, age doubled
     assert t.drift_ticks[-1] <= 1 << 16
     assert t.pulse_loss == 655  # one hundredth
 

@@ -251,8 +251,10 @@ def test_fixed_tile_request_moves_the_weight_in_its_own_sense_in_both_polarities
     ],
 )
 def test_fixed_tile_leaks_a_share_of_the_way_per_tick(v, after):
-    tile = place(fixed(without(TUNED, "mismatch")), v=v, v_ref=v)
-    assert np.all(tile.leak == 195)
+    capacitor = TUNED.cell.capacitor.but(tau_leak=(5.16e-3, "test"))
+    leaky = without(TUNED.but(cell=TUNED.cell.but(capacitor=capacitor)), "mismatch")
+    tile = place(fixed(leaky), v=v, v_ref=v)
+    assert np.all(tile.leak == 195)  # (1 - exp(-15.36 us / 5.16 ms)) * 65536 = 194.79
     tile.age(1)
     assert np.all(tile.v == after)
     assert np.all(tile.v_ref == after)
@@ -267,17 +269,17 @@ def test_fixed_tile_ages_tick_by_tick():
     assert many.age_ticks == 200
 
 
-def test_fixed_tile_drifts_at_the_quarter_octaves_since_the_last_program():
+def test_fixed_tile_drifts_at_the_eighths_of_an_octave_since_the_last_program():
     tile = place(fixed(TUNED, rows=1, cols=1), g_plus=6000, g_minus=3000)
     tile.drift_plus[...], tile.drift_minus[...] = 565, 1130
     seen = []
-    for tick in range(1, 200):
+    for tick in range(1, 230):
         before = int(tile.g_plus[0, 0])
         tile.age(1)
         if tile.g_plus[0, 0] != before:
             seen.append(tick)
-    # ceil(65.104 * 2**(k / 4)), k = 1, 2, ...
-    assert seen == [78, 93, 110, 131, 155, 185]
+    # ceil(325.52 * (2**(k / 8) - 1)), k = 1, 2, ...
+    assert seen == [30, 62, 97, 135, 177, 222]
     expected = [6000, 3000]
     for _ in seen:
         expected = [
@@ -290,9 +292,9 @@ def test_fixed_tile_drifts_at_the_quarter_octaves_since_the_last_program():
 def test_fixed_tile_program_restarts_drift():
     tile = place(fixed(TUNED, rows=1, cols=1), g_plus=6000)
     tile.drift_plus[...] = 565
-    tile.age(77)
+    tile.age(29)
     tile.program(0, np.array([HOLD]), np.array([HOLD]))
-    tile.age(77)
+    tile.age(29)
     assert tile.g_plus[0, 0] == 6000
     tile.age(1)
     assert tile.g_plus[0, 0] == 6000 - 52  # 51.73
@@ -301,13 +303,12 @@ def test_fixed_tile_program_restarts_drift():
 def test_fixed_tile_drift_acts_twice_in_a_tick_that_holds_two_steps():
     soon = IDEAL.cell.pcm.but(drift_nu=(0.05, "test"), drift_t0=(15.36e-6, "test"))
     tile = fixed(IDEAL.but(cell=IDEAL.cell.but(pcm=soon)))
-    # 2**(1/4), 2**(2/4), 2**(3/4), 2**1 ticks all act at tick 2.
-    assert tile.tables.drift_ticks[:5].tolist() == [2, 2, 2, 2, 3]
+    # 2**(k/8) - 1 is at most 1 for k = 1..8: all act at tick 1; 2**(9/8) - 1 = 1.18.
+    assert tile.tables.drift_ticks[:9].tolist() == [1] * 8 + [2]
     place(tile, g_plus=6000)
     tile.age(1)
-    assert np.all(tile.g_plus == 6000)
-    tile.age(1)
-    assert np.all(tile.g_plus == 6000 - 52 - 51 - 51 - 50)
+    # 283 / 65536 of 6000 is 25.91, and so on down to 25.25
+    assert np.all(tile.g_plus == 6000 - 26 - 26 - 26 - 26 - 25 - 25 - 25 - 25)
 
 
 def test_fixed_tile_set_reaches_its_mean_and_never_lowers():
@@ -428,8 +429,8 @@ def test_fixed_tile_has_the_same_bits_for_the_same_seed():
     ("name", "digest"),
     [
         ("ideal", "2a125ee60952d7e31aee40cb36f6405098366dd0dd4af88d1457a2af4ed731de"),
-        ("tuned", "68df716e9c21b06c4bcf1ddb19bef52ffcef3baae384d95e1e2572d195f52765"),
-        ("two-pcm", "9c952b8f49436e904b3816fcdb199a39fa436a321ec94f3ed89cee001e756d8f"),
+        ("tuned", "4ea89145a34436e6b5b0488d6020824b2ae69d558f4e27157013b814fb065914"),
+        ("two-pcm", "8932f6949a0cdbb6d22ae72483eb90ca3547f1108fe354d8d8e24561996905dc"),
     ],
 )
 def test_fixed_tile_bits_are_pinned(name, digest):
@@ -469,7 +470,7 @@ def test_fixed_tile_gives_every_device_its_own_value(varied, name):
         "up": (512, 512 * cap.up_spread),
         "down": (512, 512 * cap.down_spread),
         "own_offset": (0, cap.threshold_spread * 16384 * np.sqrt(255 / 256)),
-        "leak": (195, 195 * cap.leak_spread),
+        "leak": (t.leak, t.leak_amp * BELL_SD / 256),
         "drift_plus": (t.drift_mean, t.drift_amp * BELL_SD / 256),
         "drift_minus": (t.drift_mean, t.drift_amp * BELL_SD / 256),
         "response_plus": (0, pcm.set_spread * 4096),

@@ -118,9 +118,9 @@ def test_pcm_partial_sets_add_their_noise(rng):
 
 
 @pytest.mark.parametrize(
-    ("age", "kept"), [(0.0, 1.0), (1e-3, 1.0), (2e-3, 2**-0.05), (1.0, 1000**-0.05)]
+    ("age", "kept"), [(0.0, 1.0), (5e-3, 2**-0.05), (15e-3, 4**-0.05), (4.995, 1000**-0.05)]
 )
-def test_pcm_drift_is_a_power_law_from_t0_on(age, kept):
+def test_pcm_drift_is_a_power_law_of_one_plus_age(age, kept):
     devices = array(with_(drift_nu=0.05), 1, 2)
     devices.g[:] = 8e-6
     devices.age[:] = age
@@ -141,12 +141,12 @@ def test_pcm_drift_exponents_are_never_negative():
     assert np.all(devices.conductance() <= devices.g)
 
 
-@pytest.mark.parametrize(("name", "mean", "sd"), [("nu", 0.05, 0.015), ("response", 1.0, 0.1)])
+@pytest.mark.parametrize(("name", "mean", "sd"), [("nu", 0.05, 0.008), ("response", 1.0, 0.1)])
 def test_pcm_gives_every_device_its_own_value(name, mean, sd):
     first, second = array(rows=128, cols=128), array(rows=128, cols=128, seed=2)
     values = getattr(first, name)
     n = values.size
-    # Exponents stop at zero, 3.3 sigma down: 0.04 % of the devices.
+    # Exponents stop at zero, but that is 6 sigma away.
     assert abs(values.mean() - mean) <= K * sd / np.sqrt(n) + 4e-4 * sd
     assert abs(values.std() - sd) <= K * sd / np.sqrt(2 * n) + 2e-3 * sd
     assert np.unique(values[values > 0]).size == np.count_nonzero(values > 0) >= 0.999 * n

@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pytest
 
-from analog_models.config import Sourced
 from analog_models.fixed_tile import FixedTile
 from analog_models.physical_tile import PhysicalTile
 from analog_models.presets import IDEAL, PAPER, SWITCHES, TILES, TUNED, TWO_PCM, without
@@ -128,7 +127,7 @@ def forward(tile):
 
 
 def backward(tile):
-    codes = np.array([tile.backward(np.full(tile.cols, 100)) for _ in range(30)])
+    codes = np.array([tile.backward(np.full(tile.cols, 20)) for _ in range(30)])
     return codes - codes[0]
 
 
@@ -152,15 +151,15 @@ def drift_spread(tile):
 #: switch, probe, smallest sd of the probe that counts as the effect, largest without it, and
 #: the other effects that the same probe would see.
 PROBES = [
-    # 0.3 V * 100 ticks * 15.36 us / 5.16 ms: 77 mV
-    ("leakage", leakage, 5e-2, 1e-12, ()),
+    # 0.3 V * 100 ticks * 15.36 us / 20 ms: 23 mV
+    ("leakage", leakage, 1e-2, 1e-12, ()),
     # 10 mV * 50 uS/V of 50 uS
     ("mismatch", threshold, 5e-3, 2e-9, ()),
     # 31 steps of 0.49 mV, 15 %
     ("mismatch", up_step, 1e-3, 1e-12, ()),
     ("mismatch", down_step, 1e-3, 1e-12, ()),
-    # 17 mV, 30 %
-    ("mismatch", leak_rate, 2e-3, 1e-12, ()),
+    # 4.6 mV, 30 %
+    ("mismatch", leak_rate, 7e-4, 1e-12, ()),
     # 10 % of 12 uS
     ("mismatch", response, 0.7, 1e-9, ("pcm-noise",)),
     # One in 2**-10 of 0.15 LSB never shows in a code: enlarged below.
@@ -179,7 +178,7 @@ PROBES = [
     ("adc-noise", read, 0.2, 0, ("read-noise",)),
     # 15 uS * (1 - 16**-0.05): 2 uS
     ("drift", drift, 1.0, 1e-9, ()),
-    ("drift", drift_spread, 0.2, 1e-9, ()),
+    ("drift", drift_spread, 0.1, 1e-9, ()),
 ]
 
 
@@ -234,6 +233,8 @@ def test_switch_changes_its_numbers_and_no_other(name):
     )
     for numbers, before, after in parts:
         for field in dataclasses.fields(before):
+            if field.name == "sources":
+                continue
             if field.name in numbers:
                 assert getattr(after, field.name) == numbers[field.name]
                 assert after.sources[field.name] == "switched off"
@@ -254,7 +255,7 @@ def test_without_rejects_an_unknown_switch():
 
 @pytest.mark.parametrize("tile", TILES)
 def test_every_number_has_a_unit_and_a_source(tile):
-    listed = Sourced.rows(TILES[tile])
+    listed = TILES[tile].numbers()
     names = [name for name, *_ in listed]
     assert len(set(names)) == len(names) == 48
     for name, value, unit, meaning, source in listed:
@@ -267,7 +268,7 @@ def test_every_number_has_a_unit_and_a_source(tile):
 
 
 def test_no_number_of_paper_is_switched_off_but_the_unused_one():
-    off = {name for name, _, _, _, source in Sourced.rows(PAPER) if source == "switched off"}
+    off = {name for name, _, _, _, source in PAPER.numbers() if source == "switched off"}
     assert off == {"cell.pcm.pulse_noise"}
 
 

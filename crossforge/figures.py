@@ -95,7 +95,7 @@ def _conductances(g_plus, g_minus, unit):
 def _weights(weights, image_shape):
     figure = Figure(figsize=(11, 5.2), layout="constrained")
     FigureCanvasAgg(figure)
-    left, right = figure.subfigures(1, 2, width_ratios=(1.5, 1))
+    left, right = np.ravel(np.array(figure.subfigures(1, 2, width_ratios=(1.5, 1))))
     first = weights[0][:-1]
     if image_shape is not None and np.prod(image_shape) == len(first):
         strongest = np.argsort(-np.sum(first**2, axis=0), kind="stable")[:40]

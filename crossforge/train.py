@@ -15,10 +15,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from golden.baseline import FloatClassifier
 from golden.trainer import AnalogClassifier
 
-from . import figures
 from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint, write_atomically
 from .data import Dataset, load
 from .experiments import EXPERIMENTS, configure, prepare
+from .figures import write_figures
 
 __all__ = ["RunOptions", "resume_options", "train"]
 
@@ -173,7 +173,7 @@ def train(options: RunOptions, out: Path | None, *, resume=False, quiet=False, b
     if out is not None:
         _write(out, metrics)
         cells = {name: model.engine_.cells(name) for name in ("v", "g_plus", "g_minus")}
-        figures.write_figures(
+        write_figures(
             out,
             metrics,
             model.engine_.weights(),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""numba kernels of the trainer: forward, backward, update, ageing; same bits as the reference.
+"""numba kernels of the trainer: forward, backward, update; same bits as the reference.
 
 Fast because an update touches only cells whose row and column both pulse, and because the 16-bit
 weights that a multiplication needs are cached and patched, not recomputed. Every intermediate is
@@ -9,8 +9,8 @@ cast: without it numba widens to 64 bits and vectorises half as well.
 import numpy as np
 from numba import njit
 
+from .cell_kernels import age, bell_of, mix, moved, partial_set, stepped
 from .pools import (
-    AGE,
     BACKWARD_SHIFT,
     C0,
     C1,
@@ -33,32 +33,7 @@ from .pools import (
     TOP0,
 )
 
-__all__ = ["bell_of", "evaluate", "mix", "moved", "refresh", "refresh_row", "stepped", "train"]
-
-_GOLDEN = np.uint32(0x9E3779B1)
-
-
-@njit(cache=True, inline="always")
-def mix(x):
-    """Scalar twin of :func:`analog_models.prng.mix32`."""
-    x = np.uint32(x ^ np.uint32(x >> np.uint32(16)))
-    x = np.uint32(x * np.uint32(0x7FEB352D))
-    x = np.uint32(x ^ np.uint32(x >> np.uint32(15)))
-    x = np.uint32(x * np.uint32(0x846CA68B))
-    return np.uint32(x ^ np.uint32(x >> np.uint32(16)))
-
-
-@njit(cache=True, inline="always")
-def bell_of(head, lane, amp):
-    """Scaled bell (int32) of one lane of the draw whose mixed head is given."""
-    x = mix(np.uint32(head + np.uint32(np.uint32(lane) * _GOLDEN)))
-    b = np.uint32(
-        (x & np.uint32(0x00FF00FF)) + np.uint32((x >> np.uint32(8)) & np.uint32(0x00FF00FF))
-    )
-    total = np.int32(np.uint32(b & np.uint32(0xFFFF)) + np.uint32(b >> np.uint32(16)))
-    return np.int32(
-        np.int32(np.int32(total - np.int32(510)) * np.int32(amp)) + np.int32(128)
-    ) >> np.int32(8)
+__all__ = ["evaluate", "train"]
 
 
 @njit(cache=True)
@@ -216,44 +191,6 @@ def _step_lane(state, i):
     return s
 
 
-@njit(cache=True, inline="always")
-def stepped(v, n, rise, up, down, slope_up, slope_down, v_min, v_max):
-    """Twin of FixedTile._step: capacitor code after ``n`` pulses, up if ``rise``.
-
-    Scalars only: an array as argument would cost two reference counts per event.
-    """
-    old, m = np.int32(v), np.int32(n)
-    if rise:
-        factor = np.int32(16384) - np.int32(np.int32(old * np.int32(slope_up)) >> np.int32(15))
-        size = np.int32(np.int32(m * np.int32(up)) * np.int32(factor))
-        return min(old + (np.int32(size + np.int32(131072)) >> np.int32(18)), np.int32(v_max))
-    factor = np.int32(16384) + np.int32(np.int32(old * np.int32(slope_down)) >> np.int32(15))
-    size = np.int32(np.int32(m * np.int32(down)) * np.int32(factor))
-    return max(old - (np.int32(size + np.int32(131072)) >> np.int32(18)), np.int32(v_min))
-
-
-@njit(cache=True, inline="always")
-def moved(old, new, ref, sign):
-    """Change of the cached weight when a capacitor moves."""
-    return sign * (((new - ref + 2) >> 2) - ((old - ref + 2) >> 2))
-
-
-@njit(cache=True)
-def _partial_set(p, c, k, n, head, lane):
-    """Twin of FixedTile._partial_set for one cell."""
-    m = np.int64(abs(n))
-    root = np.int64(np.sqrt(np.float64(m * 256)))
-    noise = bell_of(head, lane, (c.pulse_amp * root) >> 4)
-    old = np.int64(p.g_plus[k]) if n > 0 else np.int64(p.g_minus[k])
-    new = old + ((min(m * c.pulse_loss, 65536) * (c.g_max - old) + 32768) >> 16) + noise
-    new = min(max(new, 0), c.g_max)
-    if n > 0:
-        p.g_plus[k] = new
-    else:
-        p.g_minus[k] = new
-    p.w[k] = c.gain * (np.int32(p.g_plus[k]) - np.int32(p.g_minus[k]))
-
-
 @njit(cache=True)
 def _round(state, codes, n, mult, shift, stochastic, out):
     """``out = (abs(codes) * mult + u) >> shift``; steps the lanes. Vectorises."""
@@ -342,92 +279,9 @@ def _update(p, c, layer, x, d, px, pd, fired, cols_on, column0, n_of):
                     j = cols_on[b]
                     if c0 <= j < p.tiles[t, C1]:
                         lane = (i - r0) * width + (j - c0)
-                        _partial_set(p, c, g[CELL0] + i * stride + j, px[a] * pd[b], head, lane)
+                        partial_set(p, c, g[CELL0] + i * stride + j, px[a] * pd[b], head, lane)
     for k in range(tiles):
         p.counts[g[TILE0] + k, PULSES] += 1
-
-
-@njit(cache=True, inline="always")
-def refresh_row(p, c, layer, cb, i, c0, c1, sign):
-    """Recompute the cached weights of columns ``c0 .. c1`` of one row."""
-    g = p.layers[layer]
-    at = g[CELL0] + i * g[STRIDE]
-    gain, ref = np.int32(c.gain), np.int32(p.v_ref[g[SIDE0] + cb * g[ROWS] + i])
-    s = np.int32(sign)
-    w, v, offset = p.w[at + c0 : at + c1], p.v[at + c0 : at + c1], p.offset[at + c0 : at + c1]
-    plus, minus = p.g_plus[at + c0 : at + c1], p.g_minus[at + c0 : at + c1]
-    if c.capacitor:
-        for j in range(c1 - c0):
-            slow = np.int32(gain * np.int32(np.int32(plus[j]) - np.int32(minus[j])))
-            fast = np.int32(np.int32(np.int32(v[j]) - ref + np.int32(2)) >> np.int32(2)) + np.int32(
-                offset[j]
-            )
-            w[j] = np.int32(slow + np.int32(s * np.int32(fast)))
-    else:
-        for j in range(c1 - c0):
-            w[j] = np.int32(gain * np.int32(np.int32(plus[j]) - np.int32(minus[j])))
-
-
-@njit(cache=True)
-def refresh(p, c):
-    """Recompute all cached weights."""
-    for layer in range(p.layers.shape[0]):
-        g = p.layers[layer]
-        for cb in range(g[COL_BLOCKS]):
-            t = g[TILE0] + cb
-            for i in range(g[ROWS]):
-                refresh_row(p, c, layer, cb, i, p.tiles[t, C0], p.tiles[t, C1], p.sign[0])
-
-
-@njit(cache=True, inline="always")
-def _leak_row(p, c, at, n, side):
-    leak, v = p.leak[at : at + n], p.v[at : at + n]
-    goal = np.int32(c.v_leak)
-    for j in range(n):
-        old = np.int32(v[j])
-        v[j] = np.int32(
-            old
-            + np.int32(
-                np.int32(np.int32(np.int32(goal - old) * leak[j]) + np.int32(32768)) >> np.int32(16)
-            )
-        )
-    old = p.v_ref[side]
-    p.v_ref[side] = old + (((goal - old) * p.leak_ref[side] + 32768) >> 16)
-
-
-@njit(cache=True, inline="always")
-def _drift_row(g, drift, at, n):
-    g, drift = g[at : at + n], drift[at : at + n]
-    for j in range(n):
-        old = np.int32(g[j])
-        g[j] = np.int32(
-            old
-            - np.int32(
-                np.int32(np.int32(old * np.int32(drift[j])) + np.int32(32768)) >> np.int32(16)
-            )
-        )
-
-
-@njit(cache=True)
-def _age(p, c):
-    """Twin of FixedTile.age(1) for all tiles, and of the cached weights."""
-    for layer in range(p.layers.shape[0]):
-        g = p.layers[layer]
-        for k in range(g[ROW_BLOCKS] * g[COL_BLOCKS]):
-            t = g[TILE0] + k
-            p.counts[t, AGE] += 1
-            drifts = 0
-            for tick in p.drift_ticks:
-                drifts += tick == p.counts[t, AGE]
-            cb = k % g[COL_BLOCKS]
-            c0, n = p.tiles[t, C0], p.tiles[t, C1] - p.tiles[t, C0]
-            for i in range(p.tiles[t, R0], p.tiles[t, R1]):
-                at = g[CELL0] + i * g[STRIDE] + c0
-                _leak_row(p, c, at, n, g[SIDE0] + cb * g[ROWS] + i)
-                for _ in range(drifts):
-                    _drift_row(p.g_plus, p.drift_plus, at, n)
-                    _drift_row(p.g_minus, p.drift_minus, at, n)
-                refresh_row(p, c, layer, cb, i, c0, c0 + n, p.sign[0])
 
 
 @njit(cache=True)
@@ -492,7 +346,7 @@ def train(p, c, pixels, labels, order):
                 _update(p, c, layer, x[layer], d[layer], px, pd, fired, cols_on, column0, n_of)
         if p.counters[0] % c.age_periods == 0:
             p.counters[3] += 1
-            _age(p, c)
+            age(p, c)
 
 
 @njit(cache=True)

@@ -10,7 +10,7 @@ from analog_models.fixed_tile import FixedTile
 from analog_models.physical_tile import PhysicalTile
 from analog_models.tile import W_FRAC
 
-from . import kernels, transfer_kernels
+from . import cell_kernels, kernels, transfer_kernels
 from .config import ChipConfig
 from .machine import COUNTERS, LAYER_COUNTERS, Machine
 from .pools import CELL0, COLS, ROWS, STRIDE, export, pack
@@ -171,7 +171,7 @@ class FixedEngine(MachineEngine):
         rates = self.pools.rates.copy()
         self.pools, self.constants = pack(self.machine)
         self.pools.rates[...] = rates
-        kernels.refresh(self.pools, self.constants)
+        cell_kernels.refresh(self.pools, self.constants)
 
 
 class AnalogClassifier:

@@ -6,7 +6,7 @@ from numba import njit
 
 from analog_models.tile import RESET
 
-from .kernels import bell_of, mix, moved, refresh_row, stepped
+from .cell_kernels import bell_of, mix, moved, refresh_row, stepped
 from .pools import (
     AGE,
     C0,

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from crossforge.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from crossforge.cli import main
+from crossforge.experiments import ALL_SWITCHES
+
+QUICK = ["--examples", "600", "--epochs", "1"]
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Make a small data set: 36 pixels, three classes that are easy to tell apart."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 20_000)
+    x = rng.integers(0, 60, (20_000, 6, 6))
+    for k in range(3):
+        x[y == k, 2 * k : 2 * k + 2] += 150
+    path = tmp_path / "stripes.npz"
+    x = x.astype(np.uint8)
+    np.savez(path, x_train=x, y_train=y, x_test=x[:200], y_test=y[:200])
+    return str(path)
+
+
+def run(capsys, *arguments):
+    main(["train", *arguments, "--json"])
+    return json.loads(capsys.readouterr().out)
+
+
+def refusal(capsys, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        main(list(arguments))
+    assert stop.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    return printed.err.removeprefix("crossforge: ").strip()
+
+
+def test_train_prints_one_json_object(capsys, data):
+    metrics = run(capsys, "--data", data, *QUICK)
+    keys = "preset seed epochs examples test_accuracy cpu_seconds examples_per_cpu_second"
+    assert {*keys.split(), "peak_rss_mib", "transfers", "digest"} <= metrics.keys()
+    assert len(metrics["test_accuracy"]) == 1
+    assert len(metrics["digest"]) == 64
+
+
+def test_train_writes_metrics_and_pictures(tmp_path, capsys, data):
+    run(capsys, "--data", data, "--epochs", "1", "--out", str(tmp_path / "run"))
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["transfers"] == len(metrics["intervals"]) == 2
+    for name in ("accuracy", "capacitors", "transfer", "conductances", "weights"):
+        assert (tmp_path / "run" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    main(["diagnose", str(tmp_path / "run"), "--json"])
+    assert json.loads(capsys.readouterr().out)["findings"]
+
+
+@pytest.mark.parametrize("switch", ALL_SWITCHES)
+def test_train_takes_every_switch(capsys, data, switch):
+    assert run(capsys, "--data", data, *QUICK, "--without", switch)["without"] == [switch]
+
+
+@pytest.mark.parametrize("preset", ["mnist-float", "mnist-paper", "mnist-2pcm", "mnist-ideal"])
+def test_train_takes_every_preset(capsys, data, preset):
+    assert run(capsys, "--data", data, *QUICK, "--preset", preset)["preset"] == preset
+
+
+@pytest.mark.parametrize("tile", ["physical", "ideal"])
+def test_train_takes_every_tile(capsys, data, tile):
+    assert run(capsys, "--data", data, "--examples", "50", "--epochs", "1", "--tile", tile)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wait", [0.3, 0.9])
+def test_train_resumes_after_kill_with_the_same_bits(tmp_path, capsys, data, wait):
+    whole = run(capsys, "--data", data, "--epochs", "4")
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "crossforge.cli", "train", "--data", data]
+    with subprocess.Popen([*command, "--epochs", "4", "--out", str(folder)]) as child:
+        while not (folder / "checkpoint").exists():
+            assert child.poll() is None
+            time.sleep(0.01)
+        time.sleep(wait)
+        os.kill(child.pid, signal.SIGKILL)
+    resumed = run(capsys, "--resume", str(folder))
+    assert resumed["digest"] == whole["digest"]
+    assert resumed["test_accuracy"] == whole["test_accuracy"]
+
+
+def test_refusals_are_one_sentence(capsys, tmp_path, data):
+    say = refusal(capsys, "train", "--data", data, "--epochs", "0")
+    assert say == "--epochs must be at least 1, not 0"
+    say = refusal(capsys, "train", "--data", data, "--examples", "0")
+    assert say == "--examples must be within 1..20000, not 0"
+    say = refusal(capsys, "train", "--data", data, "--without", "gravity")
+    assert say == f"--without must be one of {', '.join(ALL_SWITCHES)}, not 'gravity'"
+    say = refusal(capsys, "train", "--resume", str(tmp_path))
+    assert say == f"{tmp_path} must hold a run to resume, but has no run.json"
+    say = refusal(capsys, "diagnose", str(tmp_path))
+    assert say == f"{tmp_path} must be the folder of a finished run: no metrics.json"
+
+
+def test_presets_are_listed_with_sources(capsys):
+    main(["presets", "--json"])
+    listed = json.loads(capsys.readouterr().out)
+    assert set(listed) == {"ideal", "paper", "tuned", "two-pcm"}
+    assert all(n["source"] and n["unit"] for preset in listed.values() for n in preset.values())
+    main(["presets", "paper"])
+    assert "paper" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda b: b[:-1], "is damaged: its content does not match its SHA-256"),
+        (lambda b: b[:200] + bytes([b[200] ^ 1]) + b[201:], "is damaged"),
+        (lambda b: b"", "must be a crossforge checkpoint of version 1, but is not"),
+    ],
+    ids=["short", "flipped", "empty"],
+)
+def test_checkpoint_refuses_damage(tmp_path, damage, sentence):
+    path = tmp_path / "checkpoint"
+    save_checkpoint(path, {"arrays": {"a": np.arange(100)}, "history": []})
+    np.testing.assert_array_equal(load_checkpoint(path)["arrays"]["a"], np.arange(100))
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(CheckpointError, match=sentence):
+        load_checkpoint(path)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+import re
+
+import numpy as np
+import pytest
+
+from analog_models.presets import SWITCHES, TUNED, without
+from golden.config import ChipConfig, TransferConfig
+from golden.trainer import AnalogClassifier
+
+CHIP = ChipConfig(
+    layers=(30, 12, 3),
+    forward_shift=(15, 16),
+    backward_shift=(13, 13),
+    transfer=TransferConfig(interval=70),
+    seed=5,
+)
+
+
+def problem(n=200, seed=1):
+    """Three classes, each with its own ten bright pixels, and some noise."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 3, n)
+    x = rng.integers(0, 60, (n, 30))
+    for k in range(3):
+        x[y == k, 10 * k : 10 * k + 10] += 150
+    return x.astype(np.uint8), y
+
+
+@pytest.mark.parametrize(("tile", "epochs"), [("fixed", 6), ("physical", 3)])
+def test_trainer_learns_a_separable_problem(tile, epochs):
+    model = AnalogClassifier(CHIP, epochs=epochs, tile=tile).fit(
+        *problem(), validation=problem(90, 2)
+    )
+    # Chance is 33 %: with 90 examples five sigma above it is 58 %.
+    assert model.history_[-1]["test_accuracy"] > 58
+
+
+def test_trainer_same_seed_same_bits_another_seed_others():
+    digests = [
+        AnalogClassifier(CHIP.but(seed=seed), epochs=1).fit(*problem()).digest()
+        for seed in (5, 5, 6)
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_trainer_bits_are_pinned():
+    digest = AnalogClassifier(CHIP, epochs=2).fit(*problem()).digest()
+    assert digest == "1fa866dce2f2750ba2514e63b8543cbd99d1a7515175be1252cbb96141f3d8ab"
+
+
+def test_trainer_evaluation_does_not_change_the_training():
+    plain = AnalogClassifier(CHIP, epochs=2).fit(*problem())
+    watched = AnalogClassifier(CHIP, epochs=2).fit(*problem(), validation=problem(50, 2))
+    assert plain.digest() == watched.digest()
+
+
+@pytest.mark.parametrize("tile", ["fixed", "physical"])
+@pytest.mark.parametrize("stop", [0, 1, 3])
+def test_trainer_resumes_with_the_same_bits(tile, stop):
+    states = []
+    whole = AnalogClassifier(CHIP, epochs=2, tile=tile)
+    whole.fit(*problem(), validation=problem(50, 2), on_stop=lambda m: states.append(m.state()))
+    again = AnalogClassifier(CHIP, epochs=2, tile=tile)
+    again.fit(*problem(), validation=problem(50, 2), state=states[stop])
+    assert again.digest() == whole.digest()
+    assert again.history_ == whole.history_
+    assert again.intervals_ == whole.intervals_
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_every_switch_changes_the_training(name):
+    # Examples a hundred times longer, so that drift shows within a few hundred of them.
+    slow = TUNED.but(period=(24e-6, "test"))
+    chips = CHIP.but(tile=slow), CHIP.but(tile=without(slow, name))
+    digests = {AnalogClassifier(c, epochs=2).fit(*problem(400)).digest() for c in chips}
+    assert len(digests) == 2
+
+
+def test_trainer_polarity_flips_at_every_transfer():
+    model = AnalogClassifier(CHIP, epochs=1)
+    signs = []
+    model.fit(*problem(), on_stop=lambda m: signs.append(int(m.engine_.state()["sign"][0])))
+    assert signs == [-1, 1, 1]  # after 70, 140, and the epoch's end
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "sentence"),
+    [
+        (
+            np.zeros((5, 29), np.uint8),
+            np.zeros(5),
+            "x must be uint8 of shape (n, 30), not uint8 (5, 29)",
+        ),
+        (np.zeros((5, 30)), np.zeros(5), "x must be uint8 of shape (n, 30), not float64 (5, 30)"),
+        (np.zeros((5, 30), np.uint8), np.full(5, 3), "y must hold one class in 0..2 per example"),
+    ],
+)  # fmt: skip
+def test_trainer_rejects_wrong_examples(x, y, sentence):
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        AnalogClassifier(CHIP).fit(x, y)
+
+
+def test_trainer_rejects_an_unknown_tile():
+    with pytest.raises(ValueError, match=r"^tile must be 'fixed' or 'physical', not 'x'$"):
+        AnalogClassifier(CHIP, tile="x").fit(*problem())

@@ -66,7 +66,8 @@ class TransferConfig:
     tune_tolerance : int
         Largest error that gets no more pulses.
     correct_drift : bool
-        Raise the magnitude of a weight that was read by the mean drift of one interval.
+        Raise the magnitude of a weight that was read by the mean drift of one interval. Fits the
+        training set better but generalises worse: drift acts like weight decay.
     fail_tolerance : int
         A weight further off than this at the end counts as failed.
     """
@@ -81,7 +82,7 @@ class TransferConfig:
     tune_rounds: int = 4
     tune_tolerance: int = 1
     fail_tolerance: int = 20
-    correct_drift: bool = True
+    correct_drift: bool = False
 
     def __post_init__(self):
         for name, top in {

@@ -191,7 +191,7 @@ def calibrate(config: TileConfig, *, max_pulses: int = 31) -> FixedTables:
     reach = max(
         tables.v_max - min(0, tables.v_leak),
         max(0, tables.v_leak) - tables.v_min,
-    )
+    ) + _worst(0, tables.init_amp)
     fast = ((reach + 2) >> 2) + 2 * _worst(0, tables.threshold_amp)
     object.__setattr__(tables, "w_max", slow + fast * tables.capacitor_updates)
     _check_widths(tables, config, max_pulses)
@@ -238,10 +238,5 @@ def _check_widths(t: FixedTables, config: TileConfig, max_pulses: int) -> None:
         _worst(t.leak, t.leak_amp) * span < 2**31 - 2**16,
         "tau_leak",
         "be longer (s): a tick of leakage overflows 32 bits",
-    )
-    fits(
-        t.drift_ticks.size == 0 or t.drift_ticks[0] >= 1,
-        "drift_t0",
-        "not be zero (s)",
     )
     fits(_worst(t.drift_mean, t.drift_amp) < 2**15, "drift_nu", "be smaller")

@@ -57,6 +57,13 @@ class CapacitorConfig(Sourced):
             "down_spread",
         ):
             check(getattr(self, name) >= 0, name, "non-negative", getattr(self, name))
+        for name in ("up_spread", "down_spread"):
+            check(
+                getattr(self, name) <= 0.28,
+                name,
+                "at most 0.28: no device may step the wrong way, 3.45 sigma from the mean",
+                getattr(self, name),
+            )
         floor = self.threshold + 3.5 * self.threshold_spread
         check(
             self.v_min >= floor,
@@ -114,8 +121,8 @@ class CapacitorArray:
     def __init__(self, shape, config: CapacitorConfig, *, rng):
         cfg = self.config = config
         self.v = np.full(shape, cfg.v_init)
-        self.up = cfg.dv_up * (1 + cfg.up_spread * rng.standard_normal(shape))
-        self.down = cfg.dv_down * (1 + cfg.down_spread * rng.standard_normal(shape))
+        self.up = cfg.dv_up * np.maximum(1 + cfg.up_spread * rng.standard_normal(shape), 0)
+        self.down = cfg.dv_down * np.maximum(1 + cfg.down_spread * rng.standard_normal(shape), 0)
         self.threshold = cfg.threshold + cfg.threshold_spread * rng.standard_normal(shape)
         rate = (1 + cfg.leak_spread * rng.standard_normal(shape)) / cfg.tau_leak
         self.rate = np.maximum(rate, 0.0)

@@ -384,13 +384,13 @@ def cell(pcm=None, capacitor=None, **numbers):
         (
             cell(unit=49e-6),
             (
-                "unit must be larger (S): weights up to 32920 codes do not fit 16 bits; F * g_max "
+                "unit must be larger (S): weights up to 32934 codes do not fit 16 bits; F * g_max "
                 "and the capacitor's swing together must stay below 2 units"
             ),
         ),
         (
             cell(unit=49.4e-6),
-            "rows and cols must be smaller: 512 lines of weights up to 32651 overflow a 32-bit sum",
+            "rows and cols must be smaller: 512 lines of weights up to 32666 overflow a 32-bit sum",
         ),
         (
             cell(capacitor={"v_max": 1.1}, pcm={"g_max": 15e-6}),

@@ -232,3 +232,10 @@ def test_capacitor_cells_do_not_correlate(large, name):
 def test_capacitor_rejects_what_cannot_be(changed, sentence):
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         with_(**changed)
+
+
+@pytest.mark.parametrize("name", ["up_spread", "down_spread"])
+def test_capacitor_rejects_a_spread_that_turns_a_pulse_round(name):
+    sentence = f"{name} must be at most 0.28: no device may step the wrong way, "
+    with pytest.raises(ValueError, match=f"^{sentence}3.45 sigma from the mean, not 0.3$"):
+        TUNED.cell.capacitor.but(**{name: (0.3, "test")})

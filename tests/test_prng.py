@@ -28,7 +28,7 @@ def test_bell_has_the_moments_of_four_bytes():
 
 
 def test_derive_tells_streams_apart():
-    keys = {derive(seed, tile, stream) for seed in range(9) for tile in range(9) for stream in range(9)}  # fmt: skip
+    keys = {derive(*address) for address in np.ndindex(9, 9, 9)}
     assert len(keys) == 729
 
 

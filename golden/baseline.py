@@ -129,7 +129,9 @@ class FloatClassifier:
     history_ : list of dict
         Per epoch: ``epoch``, ``train_accuracy``, ``test_accuracy`` (percent).
     cpu_seconds_ : float
-        Processor time in training.
+        Processor time in training, without compilation.
+    examples_per_cpu_second_ : float
+        Speed in training.
     """
 
     def __init__(
@@ -156,6 +158,8 @@ class FloatClassifier:
             kind = getattr(self, name)
             if kind not in _KINDS:
                 raise ValueError(f"{name} must be one of {', '.join(_KINDS)}, not {kind!r}")
+        if len(self.layers) < 2 or min(self.layers) < 1:
+            raise ValueError(f"layers must be at least two positive sizes, not {self.layers!r}")
         names = [self.hidden] * (len(self.layers) - 2) + [self.output]
         sizes = np.array(self.layers, np.int64)
         strides = -(-sizes[1:] // 16) * 16
@@ -165,7 +169,9 @@ class FloatClassifier:
     def fit(self, x, y, *, validation=None, on_epoch=None):
         """Train on x (n, inputs) uint8 and y (n,); ``on_epoch`` is called with self."""
         sizes, strides, bases, kinds = self._geometry()
-        x, y = np.ascontiguousarray(x), np.asarray(y).astype(np.int64)
+        x, y = self._check(x), np.asarray(y).astype(np.int64)
+        if y.shape != (len(x),) or len(x) == 0 or y.min() < 0 or y.max() >= self.layers[-1]:
+            raise ValueError(f"y must hold one class in 0..{self.layers[-1] - 1} per example")
         w = np.zeros(bases[-1], np.float32)
         self.weights_ = []
         for i, w0 in enumerate(initial_weights(self.layers, self.seed)):
@@ -175,6 +181,7 @@ class FloatClassifier:
         self._run = (w, sizes, strides, bases[:-1], kinds)
         self.history_, self.cpu_seconds_ = [], 0.0
         nothing = np.zeros(0, np.int64)
+        _run(*self._run, x, y, nothing, 0.0, True, nothing)  # compiles
         for epoch in range(self.epochs):
             order = epoch_order(self.seed, epoch, len(x))
             eta = self.learning_rate * self.decay**epoch
@@ -187,12 +194,22 @@ class FloatClassifier:
             self.history_.append(row)
             if on_epoch is not None:
                 on_epoch(self)
+        self.examples_per_cpu_second_ = self.epochs * len(x) / max(self.cpu_seconds_, 1e-9)
         return self
+
+    def _check(self, x):
+        x = np.ascontiguousarray(x)
+        if x.dtype != np.uint8 or x.ndim != 2 or x.shape[1] != self.layers[0]:
+            raise ValueError(
+                f"x must be uint8 of shape (n, {self.layers[0]}), not {x.dtype} {x.shape}"
+            )
+        return x
 
     def predict(self, x):
         """Classes (n,) of images (n, inputs) uint8."""
+        x = self._check(x)
         out, order = np.zeros(len(x), np.int64), np.arange(len(x))
-        _run(*self._run, np.ascontiguousarray(x), out, order, 0.0, False, out)
+        _run(*self._run, x, out, order, 0.0, False, out)
         return out
 
     def score(self, x, y):

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from golden.baseline import FloatClassifier
+from golden.baseline import _KINDS, FloatClassifier, _activate
 from golden.schedule import epoch_order, initial_weights
 from golden.tables import ACTIVATIONS
 
@@ -69,6 +69,15 @@ class Reference:
             e = self.e[layer] + largest * (1 + gamma(3)) - abs(change)
             self.e[layer] = e + gamma(1) * (abs(self.w[layer]) + e)
         return np.argmax(z) == label
+
+
+@pytest.mark.parametrize("name", _KINDS)
+def test_baseline_has_the_functions_of_the_tables(name):
+    z = np.arange(-256, 257) / 64  # every kink is on the grid, every value fits float32
+    y, slope = np.zeros((2, z.size), np.float32)
+    _activate(_KINDS[name], z.astype(np.float32), z.size, y, slope)
+    np.testing.assert_array_equal(y, ACTIVATIONS[name].value(z))
+    np.testing.assert_array_equal(slope, ACTIVATIONS[name].slope(z))
 
 
 @pytest.mark.parametrize(

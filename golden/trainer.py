@@ -114,6 +114,7 @@ class FixedEngine(MachineEngine):
     def __init__(self, config: ChipConfig):
         super().__init__(config)
         self.pools, self.constants = pack(self.machine)
+        cell_kernels.refresh(self.pools, self.constants)
 
     def write_weights(self, weights):
         """Program initial weights (list of float arrays)."""

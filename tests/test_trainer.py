@@ -3,10 +3,13 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from analog_models.presets import SWITCHES, TUNED, without
 from golden.config import ChipConfig, TransferConfig
-from golden.trainer import AnalogClassifier
+from golden.schedule import epoch_order, initial_weights
+from golden.trainer import AnalogClassifier, MachineEngine
 
 CHIP = ChipConfig(
     layers=(30, 12, 3),
@@ -68,6 +71,63 @@ def test_trainer_resumes_with_the_same_bits(tile, stop):
     assert again.intervals_ == whole.intervals_
 
 
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(st.integers(20, 150), st.integers(0, 2**40), st.data())
+def test_trainer_resumes_anywhere_with_the_same_bits(interval, seed, data):
+    config = CHIP.but(transfer=TransferConfig(interval=interval), seed=seed)
+    states = []
+    whole = AnalogClassifier(config, epochs=2)
+    whole.fit(*problem(), on_stop=lambda m: states.append(m.state()))
+    stop = data.draw(st.integers(0, len(states) - 1))
+    again = AnalogClassifier(config, epochs=2).fit(*problem(), state=states[stop])
+    assert again.digest() == whole.digest()
+    assert (again.history_, again.intervals_) == (whole.history_, whole.intervals_)
+
+
+def test_trainer_state_is_a_copy():
+    model = AnalogClassifier(CHIP, epochs=1).fit(*problem())
+    state = model.state()
+    kept = {name: array.copy() for name, array in state["arrays"].items()}
+    model.engine_.train(*problem(), np.arange(200))
+    for name, array in kept.items():
+        np.testing.assert_array_equal(state["arrays"][name], array, err_msg=name)
+
+
+def test_trainer_runs_the_same_bits_on_the_reference_machine():
+    model = AnalogClassifier(CHIP, epochs=2).fit(*problem())
+    engine, update = MachineEngine(CHIP), CHIP.update
+    engine.write_weights(initial_weights(CHIP.layers, CHIP.seed))
+    x, y = problem()
+    for epoch in range(2):
+        engine.set_learning_rate(update.learning_rate * update.decay**epoch)
+        engine.train(x, y, epoch_order(CHIP.seed, epoch, 200))
+    fast = model.engine_.state()
+    for name, array in engine.state().items():
+        np.testing.assert_array_equal(fast[name], array, err_msg=name)
+
+
+def test_trainer_intervals_add_up():
+    model = AnalogClassifier(CHIP.but(transfer=TransferConfig(interval=40)), epochs=2)
+    model.fit(*problem())
+    assert [row["end"] for row in model.intervals_] == list(range(40, 401, 40))
+    assert {row["examples"] for row in model.intervals_} == {40}
+    assert {row["transfers"] for row in model.intervals_} == {1}
+    correct = sum(row["correct"] for row in model.intervals_)
+    assert correct / 2 == sum(row["train_accuracy"] for row in model.history_)
+    for row in model.intervals_:
+        assert len(row["forward_clips"]) == len(row["capacitor"]) == 2
+        assert all(0 <= use["saturated"] <= 1 and use["rms"] > 0 for use in row["capacitor"])
+
+
+def test_trainer_predicts_the_largest_score():
+    model = AnalogClassifier(CHIP, epochs=1).fit(*problem())
+    x, y = problem(50, 2)
+    scores = model.decision_function(x)
+    assert scores.shape == (50, 3)
+    np.testing.assert_array_equal(model.predict(x), scores.argmax(axis=1))
+    assert model.score(x, y) == np.mean(model.predict(x) == y)
+
+
 @pytest.mark.parametrize("name", SWITCHES)
 def test_every_switch_changes_the_training(name):
     # Examples a hundred times longer, so that drift shows within a few hundred of them.
@@ -94,6 +154,9 @@ def test_trainer_polarity_flips_at_every_transfer():
         ),
         (np.zeros((5, 30)), np.zeros(5), "x must be uint8 of shape (n, 30), not float64 (5, 30)"),
         (np.zeros((5, 30), np.uint8), np.full(5, 3), "y must hold one class in 0..2 per example"),
+        (np.zeros((5, 30), np.uint8), np.full(5, -1), "y must hold one class in 0..2 per example"),
+        (np.zeros((5, 30), np.uint8), np.zeros(4), "y must hold one class in 0..2 per example"),
+        (np.zeros((0, 30), np.uint8), np.zeros(0), "y must hold one class in 0..2 per example"),
     ],
 )  # fmt: skip
 def test_trainer_rejects_wrong_examples(x, y, sentence):

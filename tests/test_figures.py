@@ -74,35 +74,21 @@ def test_figures_are_pictures_that_show_something(usual):
         assert 0.005 < ink < 0.9, name
 
 
-@pytest.mark.parametrize(
-    ("change", "changed"),
-    [
-        (
-            {"metrics": run(intervals=1, baseline_accuracy=[94.0, 95.0])},
-            {"accuracy", "capacitors", "transfer"},
-        ),
-        (
-            {
-                "metrics": run(intervals=0),
-                "parts": {**cells(), "g_minus": layers(7, 0, 0.1)},
-                "image_shape": None,
-            },
-            {"capacitors", "transfer", "conductances", "weights"},
-        ),
-    ],
-    ids=["one transfer, baseline", "no transfer, no image"],
-)
-def test_figures_show_what_changes(tmp_path, usual, change, changed):
-    images = draw(tmp_path, **change)
+def test_figures_show_baseline_and_single_transfer(tmp_path, usual):
+    images = draw(tmp_path, run(intervals=1, baseline_accuracy=[94.0, 95.0]))
     same = {name for name in NAMES if np.array_equal(images[name], usual[1][name])}
-    assert set(NAMES) - same == changed
+    assert same == {"conductances", "weights"}
 
 
-def test_figures_take_degenerate_runs_and_replace_old_files(tmp_path):
+def test_figures_take_degenerate_runs_and_replace_old_files(tmp_path, usual):
     (tmp_path / "accuracy.png").write_bytes(b"old")
     zeros = [np.zeros((a + 1, b)) for a, b in pairwise(LAYERS)]
-    metrics = run(epochs=1, test_accuracy=[90.0], train_accuracy=[85.0], without=["mismatch"])
+    metrics = run(
+        epochs=1, test_accuracy=[90.0], train_accuracy=[85.0], intervals=0, without=["transfer"]
+    )
     parts = dict.fromkeys(("v", "g_plus", "g_minus"), zeros)
+    # (5, 5) does not fit 12 inputs: the weights are drawn as a matrix
     images = draw(tmp_path, metrics, image_shape=(5, 5), weights=zeros, parts=parts)
     assert list(images) == NAMES
+    assert not any(np.array_equal(images[name], usual[1][name]) for name in NAMES)
     assert len(list(tmp_path.iterdir())) == len(NAMES)  # no partial file stays

@@ -4,9 +4,34 @@
 import numpy as np
 from numba import njit
 
-from .pools import AGE, C0, C1, CELL0, COL_BLOCKS, R0, R1, ROW_BLOCKS, ROWS, SIDE0, STRIDE, TILE0
+from .pools import (
+    AGE,
+    C0,
+    C1,
+    CELL0,
+    COL_BLOCKS,
+    COLS,
+    R0,
+    R1,
+    ROW_BLOCKS,
+    ROWS,
+    SIDE0,
+    STRIDE,
+    TILE0,
+)
+from .shift import asr
 
-__all__ = ["age", "bell_of", "mix", "moved", "partial_set", "refresh", "refresh_row", "stepped"]
+__all__ = [
+    "age",
+    "bell_of",
+    "mix",
+    "moved",
+    "padded",
+    "partial_set",
+    "refresh",
+    "refresh_row",
+    "stepped",
+]
 
 _GOLDEN = np.uint32(0x9E3779B1)
 
@@ -29,9 +54,7 @@ def bell_of(head, lane, amp):
         (x & np.uint32(0x00FF00FF)) + np.uint32((x >> np.uint32(8)) & np.uint32(0x00FF00FF))
     )
     total = np.int32(np.uint32(b & np.uint32(0xFFFF)) + np.uint32(b >> np.uint32(16)))
-    return np.int32(
-        np.int32(np.int32(total - np.int32(510)) * np.int32(amp)) + np.int32(128)
-    ) >> np.int32(8)
+    return asr(np.int32(np.int32(total - np.int32(510)) * np.int32(amp)) + 128, 8)
 
 
 @njit(cache=True, inline="always")
@@ -42,18 +65,18 @@ def stepped(v, n, rise, up, down, slope_up, slope_down, v_min, v_max):
     """
     old, m = np.int32(v), np.int32(n)
     if rise:
-        factor = np.int32(16384) - np.int32(np.int32(old * np.int32(slope_up)) >> np.int32(15))
+        factor = 16384 - asr(old * np.int32(slope_up), 15)
         size = np.int32(np.int32(m * np.int32(up)) * np.int32(factor))
-        return min(old + (np.int32(size + np.int32(131072)) >> np.int32(18)), np.int32(v_max))
-    factor = np.int32(16384) + np.int32(np.int32(old * np.int32(slope_down)) >> np.int32(15))
+        return min(np.int32(old + asr(size + 131072, 18)), np.int32(v_max))
+    factor = 16384 + asr(old * np.int32(slope_down), 15)
     size = np.int32(np.int32(m * np.int32(down)) * np.int32(factor))
-    return max(old - (np.int32(size + np.int32(131072)) >> np.int32(18)), np.int32(v_min))
+    return max(np.int32(old - asr(size + 131072, 18)), np.int32(v_min))
 
 
 @njit(cache=True, inline="always")
 def moved(old, new, ref, sign):
     """Change of the cached weight when a capacitor moves."""
-    return sign * (((new - ref + 2) >> 2) - ((old - ref + 2) >> 2))
+    return sign * (asr(new - ref + 2, 2) - asr(old - ref + 2, 2))
 
 
 @njit(cache=True)
@@ -73,24 +96,38 @@ def partial_set(p, c, k, n, head, lane):
 
 
 @njit(cache=True, inline="always")
+def padded(c1, geometry):
+    """End of a block of columns; the last block takes the padding in, for whole vectors.
+
+    Padding gets no pulses and no errors, so the weights that are cached there do not matter.
+    """
+    return geometry[STRIDE] if c1 == geometry[COLS] else c1
+
+
+@njit(cache=True, inline="always")
 def refresh_row(p, c, layer, cb, i, c0, c1, sign):
     """Recompute the cached weights of columns ``c0 .. c1`` of one row."""
     g = p.layers[layer]
-    at = g[CELL0] + i * g[STRIDE]
-    gain, ref = np.int32(c.gain), np.int32(p.v_ref[g[SIDE0] + cb * g[ROWS] + i])
-    s = np.int32(sign)
-    w, v, offset = p.w[at + c0 : at + c1], p.v[at + c0 : at + c1], p.offset[at + c0 : at + c1]
-    plus, minus = p.g_plus[at + c0 : at + c1], p.g_minus[at + c0 : at + c1]
+    a, b = g[CELL0] + i * g[STRIDE] + c0, g[CELL0] + i * g[STRIDE] + c1
+    _combine(p.w[a:b], p.g_plus[a:b], p.g_minus[a:b], c.gain)
     if c.capacitor:
-        for j in range(c1 - c0):
-            slow = np.int32(gain * np.int32(np.int32(plus[j]) - np.int32(minus[j])))
-            fast = np.int32(np.int32(np.int32(v[j]) - ref + np.int32(2)) >> np.int32(2)) + np.int32(
-                offset[j]
-            )
-            w[j] = np.int32(slow + np.int32(s * np.int32(fast)))
-    else:
-        for j in range(c1 - c0):
-            w[j] = np.int32(gain * np.int32(np.int32(plus[j]) - np.int32(minus[j])))
+        _add_fast(p.w[a:b], p.v[a:b], p.offset[a:b], p.v_ref[g[SIDE0] + cb * g[ROWS] + i], sign)
+
+
+@njit(cache=True)
+def _combine(w, plus, minus, gain):
+    """Long-term part of a row of weights."""
+    for j in range(w.size):
+        w[j] = np.int32(gain) * np.int32(np.int32(plus[j]) - np.int32(minus[j]))
+
+
+@njit(cache=True)
+def _add_fast(w, v, offset, ref, sign):
+    """Add the capacitors' part to a row of weights."""
+    shifted, s = np.int32(2 - ref), np.int32(sign)
+    for j in range(w.size):
+        fast = np.int32(asr(np.int32(v[j]) + shifted, 2) + np.int32(offset[j]))
+        w[j] = np.int32(np.int32(w[j]) + np.int32(s * fast))
 
 
 @njit(cache=True)
@@ -104,33 +141,25 @@ def refresh(p, c):
                 refresh_row(p, c, layer, cb, i, p.tiles[t, C0], p.tiles[t, C1], p.sign[0])
 
 
-@njit(cache=True, inline="always")
-def _leak_row(p, c, at, n, side):
-    leak, v = p.leak[at : at + n], p.v[at : at + n]
-    goal = np.int32(c.v_leak)
-    for j in range(n):
+@njit(cache=True)
+def _leak_row(v, w, leak, goal, ref, new_ref, sign):
+    """Leak one row and patch its cached weights; ``ref``: the reference cell before and after."""
+    target, inverse = np.int32(goal), np.int32(-1 if sign < 0 else 0)
+    before, after = np.int32(2 - ref), np.int32(2 - new_ref)
+    for j in range(v.size):
         old = np.int32(v[j])
-        v[j] = np.int32(
-            old
-            + np.int32(
-                np.int32(np.int32(np.int32(goal - old) * leak[j]) + np.int32(32768)) >> np.int32(16)
-            )
-        )
-    old = p.v_ref[side]
-    p.v_ref[side] = old + (((goal - old) * p.leak_ref[side] + 32768) >> 16)
+        way = np.int32(np.int32(target - old) * np.int32(leak[j]))
+        new = np.int32(old + asr(way + 32768, 16))
+        v[j] = new
+        change = np.int32(asr(new + after, 2) - asr(old + before, 2))
+        w[j] = np.int32(np.int32(w[j]) + np.int32(np.int32(change ^ inverse) - inverse))
 
 
-@njit(cache=True, inline="always")
-def _drift_row(g, drift, at, n):
-    g, drift = g[at : at + n], drift[at : at + n]
-    for j in range(n):
+@njit(cache=True)
+def _drift_row(g, drift):
+    for j in range(g.size):
         old = np.int32(g[j])
-        g[j] = np.int32(
-            old
-            - np.int32(
-                np.int32(np.int32(old * np.int32(drift[j])) + np.int32(32768)) >> np.int32(16)
-            )
-        )
+        g[j] = old - asr(np.int32(old * np.int32(drift[j])) + 32768, 16)
 
 
 @njit(cache=True)
@@ -145,11 +174,15 @@ def age(p, c):
             for tick in p.drift_ticks:
                 drifts += tick == p.counts[t, AGE]
             cb = k % g[COL_BLOCKS]
-            c0, n = p.tiles[t, C0], p.tiles[t, C1] - p.tiles[t, C0]
+            c0, c1 = p.tiles[t, C0], padded(p.tiles[t, C1], g)
             for i in range(p.tiles[t, R0], p.tiles[t, R1]):
-                at = g[CELL0] + i * g[STRIDE] + c0
-                _leak_row(p, c, at, n, g[SIDE0] + cb * g[ROWS] + i)
+                a, b = g[CELL0] + i * g[STRIDE] + c0, g[CELL0] + i * g[STRIDE] + c1
+                side = g[SIDE0] + cb * g[ROWS] + i
+                ref = p.v_ref[side]
+                p.v_ref[side] = ref + (((c.v_leak - ref) * p.leak_ref[side] + 32768) >> 16)
+                _leak_row(p.v[a:b], p.w[a:b], p.leak[a:b], c.v_leak, ref, p.v_ref[side], p.sign[0])
                 for _ in range(drifts):
-                    _drift_row(p.g_plus, p.drift_plus, at, n)
-                    _drift_row(p.g_minus, p.drift_minus, at, n)
-                refresh_row(p, c, layer, cb, i, c0, c0 + n, p.sign[0])
+                    _drift_row(p.g_plus[a:b], p.drift_plus[a:b])
+                    _drift_row(p.g_minus[a:b], p.drift_minus[a:b])
+                if drifts > 0 or not c.capacitor:
+                    refresh_row(p, c, layer, cb, i, c0, c1, p.sign[0])

@@ -9,7 +9,7 @@ cast: without it numba widens to 64 bits and vectorises half as well.
 import numpy as np
 from numba import njit
 
-from .cell_kernels import age, bell_of, mix
+from .cell_kernels import age, bell_of, mix, padded
 from .pools import (
     BACKWARD_SHIFT,
     C0,
@@ -29,6 +29,7 @@ from .pools import (
     TILE0,
     TOP0,
 )
+from .shift import asr
 from .update_kernels import update
 
 __all__ = ["evaluate", "train"]
@@ -46,9 +47,8 @@ def _codes(acc, offset, head, amp, shift, bits, total):
         np.int32(-(1 << (bits - 1))),
         np.int32((1 << (bits - 1)) - 1),
     )
-    s, a = np.int32(shift), np.int32(amp)
     for j in range(acc.size):
-        y = np.int32(np.int32(acc[j] + offset[j]) + np.int32(bell_of(head, j, a) + half)) >> s
+        y = asr(np.int32(acc[j] + offset[j]) + np.int32(bell_of(head, j, amp) + half), shift)
         total[j] += min(max(y, low), high)
 
 
@@ -170,9 +170,7 @@ def _backward(p, c, layer, d, e, acc):
     stride, rows, shift = g[STRIDE], g[ROWS], g[BACKWARD_SHIFT]
     e[:rows] = 0
     for cb in range(g[COL_BLOCKS]):
-        c0, c1 = p.tiles[g[TILE0] + cb, C0], p.tiles[g[TILE0] + cb, C1]
-        if c1 == g[COLS]:
-            c1 = stride  # padding is zero: whole vectors
+        c0, c1 = p.tiles[g[TILE0] + cb, C0], padded(p.tiles[g[TILE0] + cb, C1], g)
         _multiply_back(p.w, g[CELL0] + c0, stride, d[c0:c1], acc[:rows])
         power = p.power[layer, 1] + c.read_power * _square(d[c0:c1])
         amp = np.int64(np.sqrt(np.float64(power)))
@@ -189,7 +187,7 @@ def _backward(p, c, layer, d, e, acc):
 def _scale(e, slope, d):
     """Twin of Machine.multiply."""
     for i in range(e.size):
-        d[i] = np.int32(np.int32(e[i] * slope[i]) + np.int32(64)) >> np.int32(7)
+        d[i] = asr(np.int32(e[i] * slope[i]) + 64, 7)
 
 
 @njit(cache=True)

@@ -40,7 +40,7 @@ class Pools(NamedTuple):
     up: np.ndarray  # int16 (cells)
     down: np.ndarray  # int16 (cells)
     offset: np.ndarray  # int16 (cells)
-    leak: np.ndarray  # int32 (cells)
+    leak: np.ndarray  # int16 (cells)
     g_plus: np.ndarray  # int16 (cells)
     g_minus: np.ndarray  # int16 (cells)
     drift_plus: np.ndarray  # int16 (cells)
@@ -109,7 +109,7 @@ _CELLS = {
     "up": np.int16,
     "down": np.int16,
     "offset": np.int16,
-    "leak": np.int32,
+    "leak": np.int16,
     "g_plus": np.int16,
     "g_minus": np.int16,
     "drift_plus": np.int16,

@@ -9,7 +9,7 @@ cell: a count of zero changes nothing.
 import numpy as np
 from numba import njit
 
-from .cell_kernels import mix, moved, partial_set, stepped
+from .cell_kernels import mix, moved, padded, partial_set, stepped
 from .pools import (
     C0,
     C1,
@@ -27,6 +27,7 @@ from .pools import (
     STRIDE,
     TILE0,
 )
+from .shift import asr
 
 __all__ = ["update"]
 
@@ -37,26 +38,20 @@ _SWEEP = 11
 @njit(cache=True)
 def _round(state, codes, mult, shift, stochastic, out):
     """``out = (abs(codes) * mult + u) >> shift``; steps the lanes. Vectorises."""
-    drop, up = np.uint32(32 - shift), np.int32(shift)
-    random = stochastic and shift > 0
-    half = np.int32((1 << shift) >> 1)
     if stochastic:
         for i in range(state.size):
             s = state[i]
             s = np.uint32(s ^ np.uint32(s << np.uint32(13)))
             s = np.uint32(s ^ np.uint32(s >> np.uint32(17)))
             state[i] = np.uint32(s ^ np.uint32(s << np.uint32(5)))
-    if random:
+    if stochastic and shift > 0:
         for i in range(state.size):
-            u = np.int32(np.uint32(state[i] >> drop))
-            out[i] = (
-                np.int32(np.int32(np.int32(abs(np.int32(codes[i]))) * np.int32(mult)) + u) >> up
-            )
+            u = np.int32(np.uint32(state[i] >> np.uint32(32 - shift)))
+            out[i] = asr(np.int32(abs(np.int32(codes[i])) * np.int32(mult)) + u, shift)
     else:
+        half = np.int32((1 << shift) >> 1)
         for i in range(state.size):
-            out[i] = (
-                np.int32(np.int32(np.int32(abs(np.int32(codes[i]))) * np.int32(mult)) + half) >> up
-            )
+            out[i] = asr(np.int32(abs(np.int32(codes[i])) * np.int32(mult)) + half, shift)
 
 
 @njit(cache=True)
@@ -74,16 +69,15 @@ def _sweep(v, w, up, down, count, fall, flip, ref, sign, slope_up, slope_down, v
         old, rise = np.int32(v[j]), np.int32(up[j])
         step = np.int32(rise ^ np.int32(np.int32(rise ^ np.int32(down[j])) & falls))
         slope = np.int32(slope_up) if falls == 0 else np.int32(slope_down)
-        bent = np.int32(np.int32(old * slope) >> np.int32(15))
+        bent = asr(old * slope, 15)
         # x ^ -1 minus -1 is -x: negates where the capacitor falls
         factor = np.int32(np.int32(16384) - np.int32(np.int32(bent ^ falls) - falls))
         size = np.int32(np.int32(np.int32(count[j]) * step) * factor)
-        size = np.int32(np.int32(size + np.int32(131072)) >> np.int32(18))
+        size = asr(size + 131072, 18)
         new = np.int32(old + np.int32(np.int32(size ^ falls) - falls))
         new = min(max(new, low), high)
         v[j] = new
-        was = np.int32(np.int32(old + shifted) >> np.int32(2))
-        change = np.int32(np.int32(np.int32(new + shifted) >> np.int32(2)) - was)
+        change = np.int32(asr(new + shifted, 2) - asr(old + shifted, 2))
         w[j] = np.int32(np.int32(w[j]) + np.int32(np.int32(change ^ inverse) - inverse))
 
 
@@ -136,7 +130,7 @@ def update(p, c, layer, x, d, column0, lines):
 def _move(p, c, layer, x, count, fall, rows_on, cols_on):
     """Step capacitors where a row and a column fire."""
     g = p.layers[layer]
-    rows, cols, stride, sign = g[ROWS], g[COLS], g[STRIDE], p.sign[0]
+    rows, stride, sign = g[ROWS], g[STRIDE], p.sign[0]
     v, w, up, down = p.v, p.w, p.up, p.down
     su, sd, lo, hi = c.slope_up, c.slope_down, c.v_min, c.v_max
     first = last = 0
@@ -147,8 +141,7 @@ def _move(p, c, layer, x, count, fall, rows_on, cols_on):
             last += 1
         if first == last:
             continue
-        if c1 == cols:
-            c1 = stride  # padding has no pulses: whole vectors
+        c1 = padded(c1, g)
         counts, falls = count[c0:c1], fall[c0:c1]
         for i in rows_on:
             ref = p.v_ref[g[SIDE0] + cb * rows + i]

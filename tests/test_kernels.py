@@ -188,15 +188,23 @@ def test_kernels_start_as_the_reference_without_programming(tile):
         np.testing.assert_array_equal(fast[name], array, err_msg=name)
 
 
-def test_kernels_padding_stays_zero():
+def test_kernels_padding_has_no_effect():
     config = tiny(4, 2)
-    engine = FixedEngine(config)
-    engine.write_weights(initial_weights(config.layers, config.seed))
-    engine.train(*examples(config, 40, 1), np.arange(40))
-    for geometry in engine.pools.layers:
+    pixels, labels = examples(config, 40, 1)
+    clean, dirty = FixedEngine(config), FixedEngine(config)
+    for rows, cols, stride, start in dirty.pools.layers[:, :4]:
+        cells = dirty.pools.w[start : start + rows * stride].reshape(rows, stride)
+        cells[:, cols:] = np.arange(stride - cols) * 1000 - 7000
+    for engine in (clean, dirty):
+        engine.write_weights(initial_weights(config.layers, config.seed))
+        engine.train(pixels, labels, np.arange(40))
+    np.testing.assert_array_equal(clean.scores(pixels), dirty.scores(pixels))
+    for name, array in clean.state().items():
+        np.testing.assert_array_equal(dirty.state()[name], array, err_msg=name)
+    for geometry in clean.pools.layers:
         rows, cols, stride, start = geometry[:4]
-        for name in ("w", "v", "g_plus", "g_minus"):
-            cells = getattr(engine.pools, name)[start : start + rows * stride]
+        for name in ("v", "g_plus", "g_minus"):
+            cells = getattr(clean.pools, name)[start : start + rows * stride]
             assert not cells.reshape(rows, stride)[:, cols:].any(), name
 
 

@@ -6,7 +6,7 @@ from numba import njit
 
 from analog_models.tile import RESET
 
-from .cell_kernels import bell_of, mix, moved, refresh_row, stepped
+from .cell_kernels import bell_of, mix, refresh_row, sweep
 from .pools import (
     AGE,
     C0,
@@ -26,77 +26,120 @@ from .pools import (
     TOP0,
     WRITES,
 )
+from .shift import asr
 
 __all__ = ["transfer"]
 
 
+@njit(cache=True)
+def _codes(w, offset, head, amp, shift, bits, out):
+    """Codes of a one-hot read into ``out``."""
+    half, top = np.int32(1 << (shift - 1)), np.int32((1 << (bits - 1)) - 1)
+    for j in range(w.size):
+        y = np.int32(np.int32(np.int32(w[j]) * 128) + offset[j])
+        y = asr(y + np.int32(bell_of(head, j, amp) + half), shift)
+        out[j] = min(max(y, np.int32(-1 - top)), top)
+
+
 @njit(cache=True, inline="always")
-def _read(p, c, t, at, top, n, out):
-    """Twin of FixedTile.read: codes of one row into ``out``."""
+def _read(p, c, t, a, b, top, out):
+    """Twin of FixedTile.read: codes of the cells ``a .. b`` of one row into ``out``."""
     head = mix(np.uint32(p.tiles[t, KEY_CONVERT] + p.counts[t, CONVERSIONS]))
     p.counts[t, CONVERSIONS] += 1
     power = (c.read_noise + c.read_power * 16384) >> c.log2_reads
     amp = np.int32(np.sqrt(np.float64(power)))
-    half, shift = np.int32(1 << (c.read_shift - 1)), np.int32(c.read_shift)
-    low, high = np.int32(-(1 << (c.read_bits - 1))), np.int32((1 << (c.read_bits - 1)) - 1)
-    w, offset = p.w[at : at + n], p.read_offset[top : top + n]
-    for j in range(n):
-        y = np.int32(np.int32(np.int32(w[j]) << np.int32(7)) + offset[j])
-        y = np.int32(y + bell_of(head, j, amp) + half) >> shift
-        out[j] = min(max(y, low), high)
+    offset = p.read_offset[top : top + b - a]
+    _codes(p.w[a:b], offset, head, amp, c.read_shift, c.read_bits, out)
 
 
 @njit(cache=True)
-def _program_side(g, response, codes, head, odd, at, n, set_mean, set_amp, c):
-    """Twin of FixedTile.program for the G+ (``odd`` 0) or G- (1) devices of a row."""
-    for j in range(n):
-        code = codes[j]
-        if code == RESET:
-            new = c.g_reset + bell_of(head, 2 * j + odd, c.reset_amp)
-            g[at + j] = min(max(new, 0), c.g_max)
-        elif code != 0:
-            mean = np.int32(set_mean[code])
-            new = mean + ((mean * np.int32(response[at + j]) + 2048) >> 12)
-            new += bell_of(head, 2 * j + odd, set_amp[code])
-            g[at + j] = max(min(max(new, 0), c.g_max), np.int64(g[at + j]))
+def _look_up(codes, set_mean, set_amp, mean, amp):
+    """Mean and noise of each code; apart from :func:`_write`, which vectorises without it."""
+    for j in range(codes.size):
+        k = 0 if codes[j] == RESET else codes[j]
+        mean[j], amp[j] = set_mean[k], set_amp[k]
+
+
+@njit(cache=True)
+def _write(g, response, codes, mean, amp, head, odd, g_reset, reset_amp, g_max):
+    """Twin of FixedTile.program for the G+ (``odd`` 0) or G- (1) devices of a row.
+
+    HOLD has mean and noise 0, so that it falls out as a SET that reaches nothing.
+    """
+    for j in range(g.size):
+        reset = codes[j] == RESET
+        aim = np.int32(mean[j] + asr(mean[j] * np.int32(response[j]) + 2048, 12))
+        aim = np.int32(g_reset) if reset else aim
+        noise = bell_of(head, 2 * j + odd, np.int32(reset_amp) if reset else amp[j])
+        new = min(max(np.int32(aim + noise), np.int32(0)), np.int32(g_max))
+        g[j] = new if reset else max(new, np.int32(g[j]))
 
 
 @njit(cache=True, inline="always")
-def _program(p, c, t, at, n, plus, minus):
-    """Twin of FixedTile.program."""
+def _program(p, c, t, a, b, plus, minus, mean, amp):
+    """Twin of FixedTile.program; ``mean`` and ``amp`` are scratch."""
     head = mix(np.uint32(p.tiles[t, KEY_WRITE] + p.counts[t, WRITES]))
     p.counts[t, WRITES] += 1
     p.counts[t, AGE] = 0
-    mean, amp = p.set_mean, p.set_amp
-    _program_side(p.g_plus, p.response_plus, plus, head, 0, at, n, mean, amp, c)
-    _program_side(p.g_minus, p.response_minus, minus, head, 1, at, n, mean, amp, c)
+    low, noise, high = c.g_reset, c.reset_amp, c.g_max
+    _look_up(plus, p.set_mean, p.set_amp, mean, amp)
+    _write(p.g_plus[a:b], p.response_plus[a:b], plus, mean, amp, head, 0, low, noise, high)
+    _look_up(minus, p.set_mean, p.set_amp, mean, amp)
+    _write(p.g_minus[a:b], p.response_minus[a:b], minus, mean, amp, head, 1, low, noise, high)
+
+
+@njit(cache=True)
+def _fill(v, head, amp, v_min, v_max):
+    for j in range(v.size):
+        v[j] = min(max(bell_of(head, j, amp), np.int32(v_min)), np.int32(v_max))
 
 
 @njit(cache=True, inline="always")
-def _init(p, c, t, at, n, side):
+def _init(p, c, t, a, b, side):
     """Twin of FixedTile.init."""
     head = mix(np.uint32(p.tiles[t, KEY_WRITE] + p.counts[t, WRITES]))
     p.counts[t, WRITES] += 1
-    for j in range(n):
-        p.v[at + j] = min(max(bell_of(head, j, c.init_amp), c.v_min), c.v_max)
-    p.v_ref[side] = min(max(bell_of(head, n, c.init_amp), c.v_min), c.v_max)
+    _fill(p.v[a:b], head, c.init_amp, c.v_min, c.v_max)
+    p.v_ref[side] = min(max(bell_of(head, b - a, c.init_amp), c.v_min), c.v_max)
 
 
-@njit(cache=True, inline="always")
-def _set_codes(p, c, aim, todo, n, plus, minus):
+@njit(cache=True)
+def _set_codes(aim, todo, duration, small_target, plus, minus):
     """Twin of transfer.set_codes; returns the shots."""
-    shots = 0
-    for j in range(n):
-        plus[j] = minus[j] = 0
+    shots = np.int32(0)
+    for j in range(aim.size):
         size = abs(aim[j])
-        if todo[j] and size >= c.small_target and size > 0:
-            code = p.duration[min(size >> 3, 255)]
-            shots += 1
-            if aim[j] > 0:
-                plus[j] = code
-            else:
-                minus[j] = code
+        shoots = (todo[j] != 0) & (size >= small_target) & (size > 0)
+        code = duration[min(asr(size, 3), np.int32(255))] if shoots else 0
+        shots += shoots
+        plus[j] = code if aim[j] > 0 else 0
+        minus[j] = code if aim[j] < 0 else 0
     return shots
+
+
+@njit(cache=True)
+def _verify(target, got, tolerance, todo, erase):
+    """Close what is within tolerance, RESET the rest; returns how many are open."""
+    left = np.int32(0)
+    for j in range(target.size):
+        still = (todo[j] != 0) & (abs(target[j] - got[j]) > tolerance)
+        todo[j] = still
+        erase[j] = RESET if still else 0
+        left += still
+    return left
+
+
+@njit(cache=True)
+def _tune_pulses(goal, got, tolerance, mult, count, fall):
+    """Twin of transfer.tune_pulses: counts and sense; returns the pulses."""
+    pulses = np.int32(0)
+    for j in range(goal.size):
+        error = goal[j] - got[j]
+        n = min(asr(abs(error) * mult + 32, 6), np.int32(31))
+        count[j] = n if abs(error) > tolerance else 0
+        fall[j] = -1 if error < 0 else 0
+        pulses += count[j]
+    return pulses
 
 
 @njit(cache=True, inline="always")
@@ -104,63 +147,47 @@ def _row(p, c, layer, t, cb, i, new, goal, given, work):
     """Twin of transfer.transfer_row and of the counting in Machine._rewrite."""
     g = p.layers[layer]
     c0, c1 = p.tiles[t, C0], p.tiles[t, C1]
-    n, at = c1 - c0, g[CELL0] + i * g[STRIDE] + c0
+    n, a = c1 - c0, g[CELL0] + i * g[STRIDE] + c0
+    b = a + n
     top = g[TOP0] + (t - g[TILE0]) // g[COL_BLOCKS] * g[STRIDE] + c0
     side = g[SIDE0] + cb * g[ROWS] + i
-    got, aim, todo, plus, minus = work[0], work[1], work[2], work[3], work[4]
+    goal = goal[:n]
+    got, target, aim, todo = work[0, :n], work[1, :n], work[2, :n], work[3, :n]
+    plus, minus, mean, amp = work[4, :n], work[5, :n], work[6, :n], work[7, :n]
     if not given:
-        _read(p, c, t, at, top, n, goal)
+        _read(p, c, t, a, b, top, goal)
         for j in range(n):
             goal[j] += (goal[j] * c.drift_gain + 512) >> 10
     if c.capacitor:
-        _init(p, c, t, at, n, side)
-    for j in range(n):
-        plus[j] = minus[j] = RESET
-        todo[j] = 1
-    _program(p, c, t, at, n, plus, minus)
+        _init(p, c, t, a, b, side)
+    plus[:], minus[:], todo[:] = RESET, RESET, 1
+    _program(p, c, t, a, b, plus, minus, mean, amp)
     refresh_row(p, c, layer, cb, i, c0, c1, new)
-    _read(p, c, t, at, top, n, got)
-    shift = new * c.target_offset
-    for j in range(n):
-        aim[j] = goal[j] - shift - got[j]
+    _read(p, c, t, a, b, top, got)
+    target[:] = goal - np.int32(new * c.target_offset)
+    aim[:] = target - got
     shots = pulses = 0
     for attempt in range(c.retries + 1):
-        shots += _set_codes(p, c, aim, todo, n, plus, minus)
-        _program(p, c, t, at, n, plus, minus)
+        shots += _set_codes(aim, todo, p.duration, c.small_target, plus, minus)
+        _program(p, c, t, a, b, plus, minus, mean, amp)
         refresh_row(p, c, layer, cb, i, c0, c1, new)
-        _read(p, c, t, at, top, n, got)
-        left = 0
-        for j in range(n):
-            miss = goal[j] - shift - got[j]
-            if abs(miss) <= c.set_tolerance:
-                todo[j] = 0
-            left += todo[j]
-            plus[j] = minus[j] = RESET if todo[j] else 0
+        _read(p, c, t, a, b, top, got)
+        left = _verify(target, got, c.set_tolerance, todo, plus)
         if attempt == c.retries or left == 0:
             break
-        _program(p, c, t, at, n, plus, minus)
+        _program(p, c, t, a, b, plus, plus, mean, amp)
         for j in range(n):
-            if todo[j]:
-                aim[j] += (goal[j] - shift - got[j]) >> 1
-    ref, v, w, up, down = p.v_ref[side], p.v, p.w, p.up, p.down
+            aim[j] += asr(target[j] - got[j], 1) * todo[j]
+    count, fall, flip = plus, minus, -1 if new < 0 else 0
+    ref, v, w, up, down = p.v_ref[side], p.v[a:b], p.w[a:b], p.up[a:b], p.down[a:b]
     su, sd, lo, hi = c.slope_up, c.slope_down, c.v_min, c.v_max
     for _ in range(c.tune_rounds if c.capacitor else 0):
-        any_pulse = False
-        for j in range(n):
-            error = goal[j] - got[j]
-            m = min((abs(error) * c.tune_mult + 32) >> 6, 31)
-            if abs(error) > c.tune_tolerance and m > 0:
-                any_pulse = True
-                k = at + j
-                old = np.int32(v[k])
-                rise = (error > 0) == (new > 0)
-                after = stepped(old, m, rise, up[k], down[k], su, sd, lo, hi)
-                v[k] = after
-                w[k] += moved(old, after, ref, new)
-                pulses += m
-        if not any_pulse:
+        spent = _tune_pulses(goal, got, c.tune_tolerance, c.tune_mult, count, fall)
+        if spent == 0:
             break
-        _read(p, c, t, at, top, n, got)
+        pulses += spent
+        sweep(v, w, up, down, count, fall, flip, ref, new, su, sd, lo, hi)
+        _read(p, c, t, a, b, top, got)
     squares = failed = 0
     for j in range(n):
         error = goal[j] - got[j]
@@ -183,7 +210,7 @@ def transfer(p, c, new, goals, given):
     goals : ndarray of int64, shape (cells,)
         Wanted weights in read codes, laid out as the pools; used if ``given``.
     """
-    work, goal = np.zeros((5, 512), np.int32), np.zeros(512, np.int32)
+    work, goal = np.zeros((8, 512), np.int32), np.zeros(512, np.int32)
     for layer in range(p.layers.shape[0]):
         g = p.layers[layer]
         for k in range(g[ROW_BLOCKS] * g[COL_BLOCKS]):

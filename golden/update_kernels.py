@@ -9,7 +9,7 @@ cell: a count of zero changes nothing.
 import numpy as np
 from numba import njit
 
-from .cell_kernels import mix, moved, padded, partial_set, stepped
+from .cell_kernels import mix, moved, padded, partial_set, stepped, sweep
 from .pools import (
     C0,
     C1,
@@ -52,33 +52,6 @@ def _round(state, codes, mult, shift, stochastic, out):
         half = np.int32((1 << shift) >> 1)
         for i in range(state.size):
             out[i] = asr(np.int32(abs(np.int32(codes[i])) * np.int32(mult)) + half, shift)
-
-
-@njit(cache=True)
-def _sweep(v, w, up, down, count, fall, flip, ref, sign, slope_up, slope_down, v_min, v_max):
-    """Step a row of cells by ``count`` pulses and patch its cached weights.
-
-    ``fall ^ flip`` is 0 where the capacitor rises and -1 where it falls. Written without
-    branches, and with one load of every array a cell: else LLVM does not vectorise.
-    """
-    turn, inverse = np.int32(flip), np.int32(-1 if sign < 0 else 0)
-    low, high = np.int32(v_min), np.int32(v_max)
-    shifted = np.int32(2 - ref)
-    for j in range(v.size):
-        falls = np.int32(fall[j] ^ turn)
-        old, rise = np.int32(v[j]), np.int32(up[j])
-        step = np.int32(rise ^ np.int32(np.int32(rise ^ np.int32(down[j])) & falls))
-        slope = np.int32(slope_up) if falls == 0 else np.int32(slope_down)
-        bent = asr(old * slope, 15)
-        # x ^ -1 minus -1 is -x: negates where the capacitor falls
-        factor = np.int32(np.int32(16384) - np.int32(np.int32(bent ^ falls) - falls))
-        size = np.int32(np.int32(np.int32(count[j]) * step) * factor)
-        size = asr(size + 131072, 18)
-        new = np.int32(old + np.int32(np.int32(size ^ falls) - falls))
-        new = min(max(new, low), high)
-        v[j] = new
-        change = np.int32(asr(new + shifted, 2) - asr(old + shifted, 2))
-        w[j] = np.int32(np.int32(w[j]) + np.int32(np.int32(change ^ inverse) - inverse))
 
 
 @njit(cache=True, inline="always")
@@ -149,7 +122,7 @@ def _move(p, c, layer, x, count, fall, rows_on, cols_on):
             at = g[CELL0] + i * stride
             if (last - first) * _SWEEP > c1 - c0:
                 a, b = at + c0, at + c1
-                _sweep(
+                sweep(
                     v[a:b],
                     w[a:b],
                     up[a:b],

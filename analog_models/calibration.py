@@ -19,6 +19,10 @@ __all__ = ["STEP_FRAC", "FixedTables", "calibrate"]
 STEP_FRAC = 4
 #: Drift acts whenever the age of a tile has grown by an eighth of an octave.
 _DRIFT_PER_OCTAVE = 8
+#: Kept free in a 32-bit sum for noise, offset and rounding.
+_HEADROOM = 2**25
+#: Largest sum of squares of the codes of 512 lines.
+_MAX_SQUARE = 512 * 127**2
 #: Longest age, in ticks, for which drift is tabulated.
 _DRIFT_HORIZON = 1 << 16
 
@@ -103,10 +107,26 @@ class FixedTables:
 
         The noise power is ``3 * sd**2`` in squared units of the sum, so that its square root is
         the amplitude of a bell of that sd.
+
+        Raises
+        ------
+        ValueError
+            If noise and offset could overflow the 32-bit sum, or the noise its own 32 bits.
         """
         lsb = 2.0**shift
         power = round((self.adc_noise * lsb * 256 / BELL_SD) ** 2)
-        return power, _amp(self.adc_offset * lsb)
+        offset = _amp(self.adc_offset * lsb)
+        noise = int((power + self.read_power * _MAX_SQUARE) ** 0.5)
+        for name, worst, room in (
+            ("adc_noise", 510 * noise + 128, 2**31),
+            ("adc_noise and adc_offset", _worst(0, noise) + _worst(0, offset) + lsb, _HEADROOM),
+        ):
+            if worst >= room:
+                raise ValueError(
+                    f"{name} must be smaller (LSB) at an ADC shift of {shift}, not "
+                    f"{self.adc_noise:g} and {self.adc_offset:g}: they overflow the 32-bit sum"
+                )
+        return power, offset
 
 
 def _amp(sd: float) -> int:
@@ -211,10 +231,9 @@ def _check_widths(t: FixedTables, config: TileConfig, max_pulses: int) -> None:
         f"be larger (S): weights up to {t.w_max} codes do not fit 16 bits; "
         "F * g_max and the capacitor's swing together must stay below 2 units",
     )
-    # Noise and offset come on top of the sum: 2**25 is kept free for them.
     lines = max(config.rows, config.cols)
     fits(
-        lines * 127 * t.w_max < 2**31 - 2**25,
+        lines * 127 * t.w_max < 2**31 - _HEADROOM,
         "rows and cols",
         f"be smaller: {lines} lines of weights up to {t.w_max} overflow a 32-bit sum",
     )

@@ -54,7 +54,7 @@ class FixedTile:
     sign : int
         Polarity.
     conversions, writes, pulses, age_ticks : int
-        Operations so far (forward, backward, read; program, init; update of PCM), and ticks
+        Operations so far (forward, backward, read; program, init; update, tune), and ticks
         since the last PROGRAM. With ``seed`` they fix every random bit to come.
     """
 
@@ -155,6 +155,7 @@ class FixedTile:
     def tune(self, row, pulses):
         """Step the cells of one row."""
         self._step(np.index_exp[row], np.asarray(pulses))
+        self.pulses += 1
 
     def _step(self, index, pulses):
         if not self.tables.capacitor_updates:

@@ -128,24 +128,27 @@ class PcmArray:
     def set(self, row, code, *, rng):
         """SET the devices of ``row`` with duration codes ``1 .. set_codes``; 0 leaves one alone.
 
-        A SET only crystallises: it never lowers the conductance. Meant to follow a RESET.
+        A SET only crystallises: it never lowers the conductance that the device has by now.
+        Meant to follow a RESET.
         """
+        now = self.conductance(np.index_exp[row])
         mean = np.concatenate([[0.0], self.config.set_mean()])[code]
         noise = self.config.set_sigma(mean) * rng.standard_normal(code.shape)
         g = np.clip(mean * self.response[row] + noise, 0.0, self.config.g_max)
-        self.g[row] = np.where(code > 0, np.maximum(g, self.g[row]), self.g[row])
+        self.g[row] = np.where(code > 0, np.maximum(g, now), self.g[row])
         self.age[row] = np.where(code > 0, 0.0, self.age[row])
 
     def partial_set(self, rows, cols, pulses, *, rng):
         """Apply ``pulses`` identical partial SETs to the devices ``(rows[i], cols[i])``.
 
-        Each moves the conductance ``pulse_fraction`` of the way to ``g_max``, with noise.
+        Each moves the conductance that the device has by now ``pulse_fraction`` of the way to
+        ``g_max``, with noise, and restarts the clock of its drift.
         """
         cfg = self.config
-        g = self.g[rows, cols]
-        gap = (cfg.g_max - g) * (1 - cfg.pulse_fraction) ** pulses
+        gap = (cfg.g_max - self.conductance((rows, cols))) * (1 - cfg.pulse_fraction) ** pulses
         noise = cfg.pulse_noise * np.sqrt(pulses) * rng.standard_normal(pulses.shape)
         self.g[rows, cols] = np.clip(cfg.g_max - gap + noise, 0.0, cfg.g_max)
+        self.age[rows, cols] = 0.0
 
     def conductance(self, index=...) -> np.ndarray:
         """Conductance now, S, of ``index``: ``g * (1 + age / t0) ** -nu``.

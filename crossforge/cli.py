@@ -4,6 +4,7 @@
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -11,31 +12,40 @@ from rich.table import Table
 
 from analog_models.presets import TILES
 
+from .compare import compare
 from .diagnose import diagnose, report
 from .experiments import ALL_SWITCHES, EXPERIMENTS
 from .listing import presets_json, presets_table
-from .train import RunOptions, resume_options, train
+from .train import RunOptions, resume_options, train, without_intervals
 
 __all__ = ["main"]
 
 
 def _parser() -> argparse.ArgumentParser:
-    formatter = argparse.ArgumentDefaultsHelpFormatter
     parser = argparse.ArgumentParser(prog="crossforge", description="Analog-memory training chips.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    p = commands.add_parser("train", help="train a network on the chip", formatter_class=formatter)
+    p = commands.add_parser("train", help="train a network on the chip")
     meanings = "; ".join(f"{name}: {e.meaning}" for name, e in EXPERIMENTS.items())
-    p.add_argument("--preset", choices=EXPERIMENTS, default="mnist", help=meanings)
-    p.add_argument("--epochs", type=int, metavar="N", help="epochs; None: the preset's")
-    p.add_argument("--examples", type=int, metavar="N", help="use the first N training examples")
-    p.add_argument("--seed", type=int, default=1, metavar="S", help="fixes every random bit")
-    p.add_argument("--data", metavar="DIR", help="IDX files or .npz; None: the MNIST inside")
+    p.add_argument(
+        "--preset", choices=EXPERIMENTS, default="mnist", help=f"{meanings} (default: %(default)s)"
+    )
+    p.add_argument("--epochs", type=int, metavar="N", help="epochs (default: the preset's, 20)")
+    p.add_argument(
+        "--examples", type=int, metavar="N", help="use the first N training examples (default: all)"
+    )
+    p.add_argument(
+        "--seed", type=int, default=1, metavar="S", help="fixes every random bit (default: 1)"
+    )
+    p.add_argument(
+        "--data", metavar="DIR", help="IDX files or .npz (default: the MNIST that comes along)"
+    )
     p.add_argument(
         "--tile",
         choices=("fixed", "physical", "ideal"),
         default="fixed",
-        help="tile model: integers, SI units, or integers with every effect off",
+        help="tile model: integers, SI units, or integers with every effect off "
+        "(default: %(default)s)",
     )
     p.add_argument(
         "--without", default="", metavar="A,B", help=f"turn effects off: {', '.join(ALL_SWITCHES)}"
@@ -48,7 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--out", type=Path, metavar="DIR", help="folder for metrics, figures, checkpoint"
     )
-    p.add_argument("--resume", type=Path, metavar="DIR", help="continue the run in this folder")
+    p.add_argument(
+        "--resume",
+        type=Path,
+        metavar="DIR",
+        help="continue the run in this folder as it was asked for; only --epochs may change",
+    )
     p.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
 
     p = commands.add_parser("presets", help="list the presets' numbers with units and sources")
@@ -61,33 +76,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _options(args) -> RunOptions:
+    """Read what a run is asked to do; with ``--resume``, what it was asked to do."""
+    names = ("preset", "epochs", "examples", "seed", "data", "tile", "compare")
+    given = {n: getattr(args, n) for n in names}
+    given["without"] = tuple(name for name in args.without.split(",") if name)
+    if args.resume is None:
+        return RunOptions(**given)
+    for name, value in {**given, "out": args.out}.items():
+        if name != "epochs" and value != getattr(RunOptions(), name, None):
+            raise ValueError(
+                f"--{name} must not go with --resume: {args.resume / 'run.json'} says what to do"
+            )
+    options = resume_options(args.resume)
+    return options if args.epochs is None else replace(options, epochs=args.epochs)
+
+
 def _train(args) -> None:
-    if args.resume is not None:
-        if args.compare:
-            raise ValueError("--resume must go without --compare")
-        options, out = resume_options(args.resume), args.resume
-    else:
-        without = tuple(name for name in args.without.split(",") if name)
-        names = ("preset", "epochs", "examples", "seed", "data", "tile")
-        options = RunOptions(**{n: getattr(args, n) for n in names}, without=without)
-        out = args.out
-    extra = {}
-    if args.compare:
-        if options.preset != "mnist" or options.without or options.tile != "fixed":
-            raise ValueError("--compare must go with preset mnist and no --tile or --without")
-        for name, changes in (
-            ("baseline", {"preset": "mnist-float"}),
-            ("without polarity inversion", {"without": ("polarity-inversion",)}),
-        ):
-            other = RunOptions(**{**options.__dict__, **changes})
-            folder = None if out is None else out / name.replace(" ", "-")
-            extra[name] = train(other, folder, quiet=args.json)
-    reference = extra["baseline"]["test_accuracy"] if extra else None
-    resume = args.resume is not None
-    metrics = train(options, out, resume=resume, quiet=args.json, baseline=reference)
+    options, out = _options(args), args.out if args.resume is None else args.resume
+    run = compare if options.compare else train
+    metrics = run(options, out, resume=args.resume is not None, quiet=args.json)
+    extra = metrics.get("compare", {})
     if args.json:
-        slim = {k: v for k, v in metrics.items() if k != "intervals"}
-        print(json.dumps({**slim, "compare": extra} if extra else slim))
+        print(json.dumps(without_intervals(metrics)))
         return
     table = Table(title=f"{metrics['epochs']} epochs of {metrics['examples']:,} examples")
     for heading in ("run", "test accuracy, %", "examples per CPU second", "CPU seconds"):

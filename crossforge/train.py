@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One training run: its folder, its metrics, its resumption."""
 
+import hashlib
 import json
 import resource
 import sys
@@ -20,7 +21,7 @@ from .data import Dataset, load
 from .experiments import EXPERIMENTS, configure, prepare
 from .figures import write_figures
 
-__all__ = ["RunOptions", "resume_options", "train"]
+__all__ = ["RunOptions", "begin", "resume_options", "train", "without_intervals"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,8 @@ class RunOptions:
         Folder or .npz file; None is the MNIST that ships with the package.
     tile : {"fixed", "physical", "ideal"}
     without : tuple of str
+    compare : bool
+        Also train the software baseline and the chip without polarity inversion.
     """
 
     preset: str = "mnist"
@@ -48,6 +51,7 @@ class RunOptions:
     data: str | None = None
     tile: str = "fixed"
     without: tuple[str, ...] = field(default=())
+    compare: bool = False
 
 
 def resume_options(folder: Path) -> RunOptions:
@@ -60,6 +64,11 @@ def resume_options(folder: Path) -> RunOptions:
         raise CheckpointError(f"{folder} must hold a run to resume, but has no run.json") from None
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from None
+
+
+def without_intervals(metrics: dict) -> dict:
+    """Metrics as ``--json`` prints them."""
+    return {k: v for k, v in metrics.items() if k != "intervals"}
 
 
 def _dataset(options: RunOptions) -> Dataset:
@@ -92,7 +101,9 @@ def _common(options, epochs, count, history, cpu_seconds):
     }
 
 
-def train(options: RunOptions, out: Path | None, *, resume=False, quiet=False, baseline=None):
+def train(
+    options: RunOptions, out: Path | None, *, resume=False, quiet=False, baseline=None, name=None
+):
     """Run an experiment; return its metrics (see docs/metrics.md).
 
     Parameters
@@ -106,8 +117,10 @@ def train(options: RunOptions, out: Path | None, *, resume=False, quiet=False, b
         No progress bar.
     baseline : list of float, optional
         Test accuracy per epoch of the software baseline, for the figure.
+    name : str, optional
+        What the progress bar calls the run (default: the preset).
     """
-    experiment = EXPERIMENTS[options.preset]
+    experiment, name = EXPERIMENTS[options.preset], name or options.preset
     data = _dataset(options)
     if options.examples is not None and not 1 <= options.examples <= len(data.x_train):
         raise ValueError(
@@ -119,34 +132,42 @@ def train(options: RunOptions, out: Path | None, *, resume=False, quiet=False, b
     x, y = data.x_train[: options.examples], data.y_train[: options.examples]
     validation = data.x_test, data.y_test
     if experiment.tile is None:
-        return _train_float(options, data, x, y, validation, epochs, quiet, out)
+        return _train_float(options, data, x, y, validation, epochs, quiet, out, name)
 
     config = configure(
         experiment, data, seed=options.seed, without=options.without, tile=options.tile
     )
-    state, checkpoint = None, None
+    state, checkpoint, digest = None, None, _digest(x, y)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
         checkpoint = out / "checkpoint"
-        if resume and checkpoint.exists():
-            state = load_checkpoint(checkpoint)
         if not resume:
-            checkpoint.unlink(missing_ok=True)
-            write_atomically(out / "run.json", json.dumps(asdict(options)).encode())
+            begin(out, options)
+        elif checkpoint.exists():
+            state = load_checkpoint(checkpoint)
+            if state.get("data") != digest:
+                raise CheckpointError(
+                    f"{out} must be resumed with the examples it was trained on: "
+                    f"{options.data or 'the MNIST that comes along'} has changed"
+                )
+            if len(state["history"]) > epochs:
+                raise ValueError(
+                    f"--epochs must be at least the {len(state['history'])} that {out} has "
+                    f"behind it, not {epochs}"
+                )
     model = AnalogClassifier(
         config, epochs=epochs, tile="physical" if options.tile == "physical" else "fixed"
     )
     total = epochs * len(x)
     with _progress(total, quiet) as bar:
-        task = None if bar is None else bar.add_task(options.preset, total=total)
+        task = None if bar is None else bar.add_task(name, total=total)
 
         def on_stop(model):
             done = int(model.engine_.machine.counters[0])
             if checkpoint is not None:
-                save_checkpoint(checkpoint, model.state())
+                save_checkpoint(checkpoint, model.state() | {"data": digest})
             if bar is not None:
                 last = model.history_[-1]["test_accuracy"] if model.history_ else float("nan")
-                text = f"{options.preset} (last test accuracy {last:.2f} %)"
+                text = f"{name} (last test accuracy {last:.2f} %)"
                 bar.update(task, completed=done, description=text)
 
         try:
@@ -184,13 +205,20 @@ def train(options: RunOptions, out: Path | None, *, resume=False, quiet=False, b
     return metrics
 
 
-def _train_float(options, data, x, y, validation, epochs, quiet, out):
+def _digest(x, y) -> str:
+    """SHA-256 of the training examples."""
+    sha = hashlib.sha256(x.tobytes())
+    sha.update(y.tobytes())
+    return sha.hexdigest()
+
+
+def _train_float(options, data, x, y, validation, epochs, quiet, out, name):
     if options.tile != "fixed" or options.without:
         raise ValueError("preset mnist-float is software: it takes no --tile and no --without")
     layers = (data.x_train.shape[1], 250, 125, max(data.n_classes, 2))
     model = FloatClassifier(layers, epochs=epochs, seed=options.seed)
     with _progress(epochs, quiet) as bar:
-        task = None if bar is None else bar.add_task(options.preset, total=epochs)
+        task = None if bar is None else bar.add_task(name, total=epochs)
         advance = None if bar is None else (lambda _: bar.advance(task))
         model.fit(x, y, validation=validation, on_epoch=advance)
     metrics = {
@@ -200,9 +228,17 @@ def _train_float(options, data, x, y, validation, epochs, quiet, out):
         "layers": list(layers),
     }
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+        begin(out, options)
         _write(out, metrics)
     return metrics
+
+
+def begin(out: Path, options: RunOptions) -> None:
+    """Make the folder of a run and note what was asked; results of an earlier run go."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ("checkpoint", "metrics.json"):
+        (out / name).unlink(missing_ok=True)
+    write_atomically(out / "run.json", json.dumps(asdict(options)).encode())
 
 
 def _write(out: Path, metrics: dict) -> None:

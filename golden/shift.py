@@ -5,15 +5,16 @@ numba widens int32 operands to 64 bits before it shifts; LLVM then keeps the ari
 shift in 64 bits and vectorises with half as many lanes, or fewer. This one stays in 32 bits.
 """
 
+from typing import Any
+
 from numba import types
 from numba.extending import intrinsic
 
 __all__ = ["asr"]
 
 
-@intrinsic
-def asr(_context, x, n):
-    """Arithmetic shift right (floor) of ``x`` by ``n`` in 0..31, both taken as int32."""
+def _asr(_context, x, n):
+    """Shift ``x`` right by ``n`` in 0..31 arithmetically (floor), both taken as int32."""
 
     def generate(context, builder, signature, arguments):
         narrow = (
@@ -23,3 +24,6 @@ def asr(_context, x, n):
         return builder.ashr(*narrow)
 
     return types.int32(x, n), generate
+
+
+asr: Any = intrinsic(_asr)

@@ -197,6 +197,8 @@ class AnalogClassifier:
         Per transfer: what ``crossforge diagnose`` judges.
     cpu_seconds_ : float
         Processor time in training (transfers included, evaluation not).
+    correct_ : int
+        Right answers so far in the current epoch.
     """
 
     def __init__(self, config: ChipConfig | None = None, *, epochs: int = 20, tile="fixed"):
@@ -237,6 +239,7 @@ class AnalogClassifier:
         n, interval = len(x), config.transfer.interval
         if state is None:
             self.engine_.write_weights(initial_weights(config.layers, config.seed))
+            self.correct_, self._mark = 0, self._snapshot()
         else:
             self.restore(state)
         done = int(self.engine_.machine.counters[0])
@@ -248,7 +251,7 @@ class AnalogClassifier:
             stop = n
             if interval:
                 stop = min(stop, at + interval - done % interval)
-            before = self._snapshot()
+            right = self._snapshot()["correct"]
             # the last example before a transfer runs apart, so that its state can be looked at
             due = bool(interval) and (done + stop - at) % interval == 0
             start = time.process_time()
@@ -260,8 +263,8 @@ class AnalogClassifier:
             self.cpu_seconds_ += time.process_time() - start
             done += stop - at
             if use is not None:
-                self.intervals_.append(self._interval(before, use))
-            self.correct_ += int(self.engine_.machine.counters[1] - before["correct"])
+                self.intervals_.append(self._interval(use))
+            self.correct_ += self._snapshot()["correct"] - right
             if stop == n:
                 row = {"epoch": epoch + 1, "train_accuracy": 100 * self.correct_ / n}
                 if validation is not None:
@@ -271,9 +274,6 @@ class AnalogClassifier:
             if on_stop is not None:
                 on_stop(self)
         return self
-
-    #: Right answers so far in the current epoch.
-    correct_ = 0
 
     @staticmethod
     def _check(config, x, y):
@@ -289,7 +289,7 @@ class AnalogClassifier:
     def _snapshot(self):
         m = self.engine_.machine
         out = {k: int(v) for k, v in zip(COUNTERS, m.counters, strict=True)}
-        return out | {"layers": m.layer_counters.copy()}
+        return out | {"layers": m.layer_counters.tolist()}
 
     def _use(self):
         """Capacitor use of each layer just before a transfer."""
@@ -302,10 +302,12 @@ class AnalogClassifier:
             out.append({"saturated": float(full), "rms": float(np.sqrt(np.mean(v**2)))})
         return out
 
-    def _interval(self, before, use):
-        after = self._snapshot()
+    def _interval(self, use):
+        """Count what happened since the previous transfer."""
+        before, after = self._mark, self._snapshot()
+        self._mark = after
         change = {k: after[k] - before[k] for k in COUNTERS}
-        layers = (after["layers"] - before["layers"]).T
+        layers = (np.array(after["layers"]) - np.array(before["layers"])).T
         shape = {k: layers[i].tolist() for i, k in enumerate(LAYER_COUNTERS)}
         return change | shape | {"capacitor": use, "end": after["examples"]}
 
@@ -329,6 +331,7 @@ class AnalogClassifier:
             "intervals": list(self.intervals_),
             "cpu_seconds": self.cpu_seconds_,
             "correct": self.correct_,
+            "mark": self._mark,
         }
 
     def restore(self, state):
@@ -336,6 +339,7 @@ class AnalogClassifier:
         self.engine_.restore(state["arrays"])
         self.history_, self.intervals_ = list(state["history"]), list(state["intervals"])
         self.cpu_seconds_, self.correct_ = state["cpu_seconds"], state["correct"]
+        self._mark = state["mark"]
 
     def digest(self) -> str:
         """SHA-256 of all weights, states and counters, in hexadecimal."""

@@ -16,6 +16,7 @@ from .pools import (
     CONVERSIONS,
     KEY_CONVERT,
     KEY_WRITE,
+    PULSES,
     R0,
     R1,
     ROW_BLOCKS,
@@ -187,6 +188,7 @@ def _row(p, c, layer, t, cb, i, new, goal, given, work):
             break
         pulses += spent
         sweep(v, w, up, down, count, fall, flip, ref, new, su, sd, lo, hi)
+        p.counts[t, PULSES] += 1
         _read(p, c, t, a, b, top, got)
     squares = failed = 0
     for j in range(n):

@@ -427,6 +427,33 @@ def test_calibrate_rejects_what_does_not_fit(config, sentence):
         calibrate(config)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "sentence"),
+    [
+        (
+            {"adc_noise": (1.2, "test")},
+            (
+                "adc_noise must be smaller (LSB) at an ADC shift of 21, not 1.2 and 0.15: "
+                "they overflow the 32-bit sum"
+            ),
+        ),
+        (
+            {"adc_offset": (4.5, "test")},
+            (
+                "adc_noise and adc_offset must be smaller (LSB) at an ADC shift of 21, not 0.25 "
+                "and 4.5: they overflow the 32-bit sum"
+            ),
+        ),
+    ],
+    ids=["noise", "offset"],
+)
+def test_adc_rejects_what_overflows_the_sum(numbers, sentence):
+    tables = calibrate(TUNED.but(converter=TUNED.converter.but(**numbers)))
+    tables.adc(18)
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        tables.adc(21)
+
+
 def test_calibrate_counts_the_pulses_of_one_operation():
     calibrate(TUNED, max_pulses=127)
     sentence = "dv_up and dv_down must be smaller (V): 200 pulses of 777 codes overflow 32 bits"

@@ -94,6 +94,54 @@ def test_train_resumes_after_kill_with_the_same_bits(tmp_path, capsys, data, wai
     assert resumed["test_accuracy"] == whole["test_accuracy"]
 
 
+def test_train_resumes_a_finished_run_for_more_epochs(tmp_path, capsys, data):
+    folder = str(tmp_path / "run")
+    whole = run(capsys, "--data", data, "--examples", "9000", "--epochs", "3")
+    run(capsys, "--data", data, "--examples", "9000", "--epochs", "2", "--out", folder)
+    longer = run(capsys, "--resume", folder, "--epochs", "3")
+    assert longer["digest"] == whole["digest"]
+    assert longer["test_accuracy"] == whole["test_accuracy"]
+    say = refusal(capsys, "train", "--resume", folder, "--epochs", "2")
+    assert say == f"--epochs must be at least the 3 that {folder} has behind it, not 2"
+
+
+def test_resume_refuses_other_options_and_other_examples(tmp_path, capsys, data):
+    folder = tmp_path / "run"
+    run(capsys, "--data", data, *QUICK, "--out", str(folder))
+    for option, value in (("--seed", "2"), ("--data", "x"), ("--out", "y"), ("--tile", "ideal")):
+        say = refusal(capsys, "train", "--resume", str(folder), option, value)
+        assert say == f"{option} must not go with --resume: {folder}/run.json says what to do"
+    with np.load(data) as file:
+        arrays = dict(file)
+    arrays["x_train"][0, 0, 0] += 1
+    np.savez(data, **arrays)
+    say = refusal(capsys, "train", "--resume", str(folder))
+    assert say == (
+        f"{folder} must be resumed with the examples it was trained on: {data} has changed"
+    )
+
+
+def test_compare_trains_three_and_resumes_where_it_was_cut(tmp_path, capsys, data):
+    folder = tmp_path / "run"
+    whole = run(capsys, "--data", data, *QUICK, "--compare", "--out", str(folder))
+    assert set(whole["compare"]) == {"baseline", "without polarity inversion"}
+    assert whole["compare"]["baseline"]["preset"] == "mnist-float"
+    assert whole["compare"]["without polarity inversion"]["without"] == ["polarity-inversion"]
+    assert whole["baseline_accuracy"] == whole["compare"]["baseline"]["test_accuracy"]
+    # as if killed in the second of three: the first is finished, the third not begun
+    (folder / "metrics.json").unlink()
+    (folder / "checkpoint").unlink()
+    (folder / "without-polarity-inversion" / "metrics.json").unlink()
+    taken = (folder / "baseline" / "metrics.json").read_bytes()
+    resumed = run(capsys, "--resume", str(folder))
+    assert resumed["digest"] == whole["digest"]
+    other = "without polarity inversion"
+    assert resumed["compare"][other]["digest"] == whole["compare"][other]["digest"]
+    assert (folder / "baseline" / "metrics.json").read_bytes() == taken
+    say = refusal(capsys, "train", "--compare", "--without", "drift")
+    assert say == "--compare must go with preset mnist and no --tile or --without"
+
+
 def test_refusals_are_one_sentence(capsys, tmp_path, data):
     say = refusal(capsys, "train", "--data", data, "--epochs", "0")
     assert say == "--epochs must be at least 1, not 0"

@@ -67,6 +67,27 @@ def test_pcm_set_never_lowers(rng):
         assert devices.g.max() <= 20e-6
 
 
+def test_pcm_set_adds_to_what_drift_has_left(rng):
+    devices = array(with_(IDEAL_PCM, drift_nu=0.1), 1, 3)
+    devices.g[:] = [10e-6, 10e-6, 1e-6]
+    devices.age[:] = 1.0
+    left = devices.conductance()[0]
+    aim = IDEAL_PCM.set_mean()[29]  # between what was programmed and what drift has left
+    assert left[0] < aim < 10e-6
+    devices.set(0, np.array([30, 0, 1]), rng=rng)
+    np.testing.assert_allclose(devices.conductance()[0], [aim, *left[1:]], rtol=1e-12)
+
+
+def test_pcm_partial_set_starts_from_what_drift_has_left(rng):
+    devices = array(with_(IDEAL_PCM, drift_nu=0.1), 1, 2)
+    devices.g[:], devices.age[:] = 10e-6, 1.0
+    left = devices.conductance()[0, 0]
+    devices.partial_set(np.array([0]), np.array([1]), np.array([1]), rng=rng)
+    risen = left + IDEAL_PCM.pulse_fraction * (20e-6 - left)
+    np.testing.assert_allclose(devices.conductance()[0], [left, risen], rtol=1e-12)
+    assert devices.age[0, 1] == 0
+
+
 def test_pcm_set_restarts_the_clock_where_it_acts(rng):
     devices = array(TUNED_PCM, 2, 3)
     devices.age += 5.0

@@ -106,11 +106,12 @@ def test_trainer_runs_the_same_bits_on_the_reference_machine():
         np.testing.assert_array_equal(fast[name], array, err_msg=name)
 
 
-def test_trainer_intervals_add_up():
-    model = AnalogClassifier(CHIP.but(transfer=TransferConfig(interval=40)), epochs=2)
+@pytest.mark.parametrize("interval", [40, 80])  # epochs of 200: 80 goes across their ends
+def test_trainer_intervals_add_up(interval):
+    model = AnalogClassifier(CHIP.but(transfer=TransferConfig(interval=interval)), epochs=2)
     model.fit(*problem())
-    assert [row["end"] for row in model.intervals_] == list(range(40, 401, 40))
-    assert {row["examples"] for row in model.intervals_} == {40}
+    assert [row["end"] for row in model.intervals_] == list(range(interval, 401, interval))
+    assert {row["examples"] for row in model.intervals_} == {interval}
     assert {row["transfers"] for row in model.intervals_} == {1}
     correct = sum(row["correct"] for row in model.intervals_)
     assert correct / 2 == sum(row["train_accuracy"] for row in model.history_)

@@ -77,16 +77,19 @@ def _write(g, response, codes, mean, amp, head, odd, g_reset, reset_amp, g_max):
 
 
 @njit(cache=True, inline="always")
-def _program(p, c, t, a, b, plus, minus, mean, amp):
-    """Twin of FixedTile.program; ``mean`` and ``amp`` are scratch."""
+def _program(p, c, t, a, b, plus, minus, mean, amp, sets):
+    """Twin of FixedTile.program; ``mean`` and ``amp`` are scratch, zero unless it ``sets``."""
     head = mix(np.uint32(p.tiles[t, KEY_WRITE] + p.counts[t, WRITES]))
     p.counts[t, WRITES] += 1
     p.counts[t, AGE] = 0
     low, noise, high = c.g_reset, c.reset_amp, c.g_max
-    _look_up(plus, p.set_mean, p.set_amp, mean, amp)
+    if sets:
+        _look_up(plus, p.set_mean, p.set_amp, mean, amp)
     _write(p.g_plus[a:b], p.response_plus[a:b], plus, mean, amp, head, 0, low, noise, high)
-    _look_up(minus, p.set_mean, p.set_amp, mean, amp)
+    if sets:
+        _look_up(minus, p.set_mean, p.set_amp, mean, amp)
     _write(p.g_minus[a:b], p.response_minus[a:b], minus, mean, amp, head, 1, low, noise, high)
+    mean[:], amp[:] = 0, 0
 
 
 @njit(cache=True)
@@ -161,8 +164,8 @@ def _row(p, c, layer, t, cb, i, new, goal, given, work):
             goal[j] += (goal[j] * c.drift_gain + 512) >> 10
     if c.capacitor:
         _init(p, c, t, a, b, side)
-    plus[:], minus[:], todo[:] = RESET, RESET, 1
-    _program(p, c, t, a, b, plus, minus, mean, amp)
+    plus[:], todo[:], mean[:], amp[:] = RESET, 1, 0, 0
+    _program(p, c, t, a, b, plus, plus, mean, amp, False)
     refresh_row(p, c, layer, cb, i, c0, c1, new)
     _read(p, c, t, a, b, top, got)
     target[:] = goal - np.int32(new * c.target_offset)
@@ -170,13 +173,13 @@ def _row(p, c, layer, t, cb, i, new, goal, given, work):
     shots = pulses = 0
     for attempt in range(c.retries + 1):
         shots += _set_codes(aim, todo, p.duration, c.small_target, plus, minus)
-        _program(p, c, t, a, b, plus, minus, mean, amp)
+        _program(p, c, t, a, b, plus, minus, mean, amp, True)
         refresh_row(p, c, layer, cb, i, c0, c1, new)
         _read(p, c, t, a, b, top, got)
         left = _verify(target, got, c.set_tolerance, todo, plus)
         if attempt == c.retries or left == 0:
             break
-        _program(p, c, t, a, b, plus, plus, mean, amp)
+        _program(p, c, t, a, b, plus, plus, mean, amp, False)
         for j in range(n):
             aim[j] += asr(target[j] - got[j], 1) * todo[j]
     count, fall, flip = plus, minus, -1 if new < 0 else 0

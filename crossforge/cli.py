@@ -38,6 +38,13 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=1, metavar="S", help="fixes every random bit (default: 1)"
     )
     p.add_argument(
+        "--validation",
+        type=int,
+        default=0,
+        metavar="N",
+        help="hold out the last N training examples and test on them instead of the test set",
+    )
+    p.add_argument(
         "--data", metavar="DIR", help="IDX files or .npz (default: the MNIST that comes along)"
     )
     p.add_argument(
@@ -78,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _options(args) -> RunOptions:
     """Read what a run is asked to do; with ``--resume``, what it was asked to do."""
-    names = ("preset", "epochs", "examples", "seed", "data", "tile", "compare")
+    names = ("preset", "epochs", "examples", "seed", "validation", "data", "tile", "compare")
     given = {n: getattr(args, n) for n in names}
     given["without"] = tuple(name for name in args.without.split(",") if name)
     if args.resume is None:

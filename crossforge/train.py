@@ -17,7 +17,7 @@ from golden.baseline import FloatClassifier
 from golden.trainer import AnalogClassifier
 
 from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint, write_atomically
-from .data import Dataset, load
+from .data import Dataset, load, split_validation
 from .experiments import EXPERIMENTS, configure, prepare
 from .figures import write_figures
 
@@ -36,6 +36,8 @@ class RunOptions:
     examples : int or None
         Train on the first N training examples only.
     seed : int
+    validation : int
+        Hold out the last N training examples and test on them instead of the test set.
     data : str or None
         Folder or .npz file; None is the MNIST that ships with the package.
     tile : {"fixed", "physical", "ideal"}
@@ -48,6 +50,7 @@ class RunOptions:
     epochs: int | None = None
     examples: int | None = None
     seed: int = 1
+    validation: int = 0
     data: str | None = None
     tile: str = "fixed"
     without: tuple[str, ...] = field(default=())
@@ -72,7 +75,14 @@ def without_intervals(metrics: dict) -> dict:
 
 
 def _dataset(options: RunOptions) -> Dataset:
-    return prepare(load(None if options.data is None else Path(options.data)))
+    data = prepare(load(None if options.data is None else Path(options.data)))
+    if options.validation == 0:
+        return data
+    if not 1 <= options.validation < len(data.x_train):
+        raise ValueError(
+            f"--validation must be within 0..{len(data.x_train) - 1}, not {options.validation}"
+        )
+    return split_validation(data, options.validation)
 
 
 def _progress(total: int, quiet: bool):
@@ -93,6 +103,7 @@ def _common(options, epochs, count, history, cpu_seconds):
         "examples": count,
         "tile": options.tile,
         "without": list(options.without),
+        "validation": options.validation,
         "test_accuracy": [round(h["test_accuracy"], 4) for h in history],
         "train_accuracy": [round(h["train_accuracy"], 4) for h in history],
         "cpu_seconds": round(cpu_seconds, 3),

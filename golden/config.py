@@ -29,7 +29,7 @@ class UpdateConfig:
     """
 
     learning_rate: float = 0.01
-    decay: float = 0.95
+    decay: float = 0.9
     delta_max: int = 31
     stochastic: bool = True
 
@@ -65,9 +65,9 @@ class TransferConfig:
         Rounds of capacitor pulses and reads at the end.
     tune_tolerance : int
         Largest error that gets no more pulses.
-    correct_drift : bool
-        Raise the magnitude of a weight that was read by the mean drift of one interval. Fits the
-        training set better but generalises worse: drift acts like weight decay.
+    drift_correction : float, 0..1
+        Share of the mean drift of one interval by which a transfer raises the magnitude of the
+        weight that it reads. The rest acts like weight decay.
     fail_tolerance : int
         A weight further off than this at the end counts as failed.
     """
@@ -82,7 +82,7 @@ class TransferConfig:
     tune_rounds: int = 4
     tune_tolerance: int = 1
     fail_tolerance: int = 20
-    correct_drift: bool = False
+    drift_correction: float = 0.75
 
     def __post_init__(self):
         for name, top in {
@@ -97,6 +97,8 @@ class TransferConfig:
             "fail_tolerance": 2047,
         }.items():
             check(0 <= getattr(self, name) <= top, name, f"within 0..{top}", getattr(self, name))
+        share = self.drift_correction
+        check(0 <= share <= 1, "drift_correction", "within 0..1", share)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +123,7 @@ class ChipConfig:
     layers: tuple[int, ...] = (528, 250, 125, 10)
     hidden: str = "pl-tanh"
     output: str = "hard-sigmoid"
-    forward_shift: tuple[int, ...] = (15, 15, 16)
+    forward_shift: tuple[int, ...] = (16, 16, 16)
     backward_shift: tuple[int, ...] = (12, 12, 13)
     tile: TileConfig = presets.TUNED
     update: UpdateConfig = field(default_factory=UpdateConfig)

@@ -41,7 +41,7 @@ class TransferTables:
     tune_mult : int
         Capacitor pulses per read code, in 2**-6.
     drift_gain : int
-        Share that a phase-change weight loses to mean drift in one interval, in 2**-10.
+        Share of a weight that a transfer adds against drift, in 2**-10.
     """
 
     duration: np.ndarray
@@ -58,12 +58,12 @@ def transfer_tables(config: ChipConfig) -> TransferTables:
     duration = 1 + np.argmin(np.abs(gained[None, :] - centre[:, None]), axis=1)
     pulses = code / 2**W_FRAC / config.step
     ticks = config.transfer.interval // config.tile.age_periods
-    steps = int(np.count_nonzero(t.drift_ticks <= ticks)) * config.transfer.correct_drift
+    steps = int(np.count_nonzero(t.drift_ticks <= ticks))
     lost = 1 - (1 - t.drift_mean / 65536) ** steps
     return TransferTables(
         duration=duration.astype(np.int32),
         tune_mult=max(1, round(pulses * 2**TUNE_SHIFT)),
-        drift_gain=round(lost * 2**DRIFT_SHIFT),
+        drift_gain=round(config.transfer.drift_correction * lost * 2**DRIFT_SHIFT),
     )
 
 

@@ -116,3 +116,10 @@ def test_transfer_config_rejects_numbers_out_of_range(name, top):
         sentence = re.escape(f"{name} must be within 0..{top}, not {value}")
         with pytest.raises(ValueError, match=f"^{sentence}$"):
             TransferConfig(**{name: value})
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_transfer_config_rejects_more_correction_than_drift(share):
+    sentence = re.escape(f"drift_correction must be within 0..1, not {share}")
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        TransferConfig(drift_correction=share)

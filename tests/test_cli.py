@@ -142,6 +142,20 @@ def test_compare_trains_three_and_resumes_where_it_was_cut(tmp_path, capsys, dat
     assert say == "--compare must go with preset mnist and no --tile or --without"
 
 
+def test_train_validates_on_held_out_training_examples(capsys, data, tmp_path):
+    with np.load(data) as file:
+        x, y = file["x_train"], file["y_train"]
+    held = str(tmp_path / "held.npz")
+    np.savez(held, x_train=x[:-500], y_train=y[:-500], x_test=x[-500:], y_test=y[-500:])
+    asked = run(capsys, "--data", data, "--validation", "500", "--epochs", "1")
+    split = run(capsys, "--data", held, "--epochs", "1")
+    assert asked["examples"] == 19_500
+    assert asked["digest"] == split["digest"]
+    assert asked["test_accuracy"] == split["test_accuracy"]
+    say = refusal(capsys, "train", "--data", data, "--validation", "20000")
+    assert say == "--validation must be within 0..19999, not 20000"
+
+
 def test_refusals_are_one_sentence(capsys, tmp_path, data):
     say = refusal(capsys, "train", "--data", data, "--epochs", "0")
     assert say == "--epochs must be at least 1, not 0"

@@ -77,7 +77,7 @@ def chips(draw):
             small_target=draw(st.integers(0, 60)),
             offset=draw(st.integers(0, 60)),
             tune_rounds=draw(st.integers(0, 3)),
-            correct_drift=draw(st.booleans()),
+            drift_correction=draw(st.sampled_from([0.0, 0.5, 1.0])),
         ),
         seed=draw(st.integers(0, 2**40)),
     )

@@ -116,12 +116,16 @@ def test_transfer_tables_know_the_step_of_the_capacitor():
 
 def test_transfer_tables_correct_the_mean_drift():
     slow = TUNED.but(period=(24e-6, "test"))
-    gain = transfer_tables(chip(slow, interval=8000, correct_drift=True)).drift_gain
+    gain, half, none = (
+        transfer_tables(chip(slow, interval=8000, drift_correction=share)).drift_gain
+        for share in (1, 0.5, 0)
+    )
     cell = slow.cell.pcm
     lost = 1 - (1 + 8000 * 24e-6 / cell.drift_t0) ** -cell.drift_nu
     # Drift acts in steps of an eighth of an octave; and half a unit of the register.
     assert abs(gain / 1024 - lost) <= 1 - 2 ** (-cell.drift_nu / 8) + 0.5 / 1024
-    assert transfer_tables(chip(slow, interval=8000)).drift_gain == 0
+    assert abs(half - gain / 2) <= 0.5
+    assert none == 0
 
 
 def test_transfer_row_follows_the_hand_worked_sequence():

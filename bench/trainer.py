@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Speed of the golden trainer, all ratios from one run on one core.
+"""Speed of the golden trainer, all ratios from one run on one core, processor time throughout.
 
-Compares the numba trainer with the reference machine, the float32 baseline, and the least time
-that this machine needs for the multiplications: MACs of the forward and backward passes at the
-rate that the very kernel reaches on data in the first-level cache. Processor time throughout.
+Compares the numba trainer with the reference machine, with the float32 baseline, and with the
+limit of this machine for the same algorithm: every operation that training performs, counted, at
+the rate at which its own inner loop runs on data in the first-level cache; multiplications no
+faster than their weights can be read. What the limit leaves out: cache misses of everything
+else, control flow, and whatever stands between the inner loops.
 """
 
 import argparse
@@ -12,20 +14,15 @@ import resource
 import time
 
 import numpy as np
-from numba import njit
+from limit import Work, rates, work
+from rich.console import Console
+from rich.table import Table
 
 from crossforge.data import PAPER_CROP, crop, load
 from golden.baseline import FloatClassifier
 from golden.config import ChipConfig
-from golden.kernels import _multiply
 from golden.schedule import initial_weights
 from golden.trainer import AnalogClassifier, MachineEngine
-
-
-@njit
-def _repeat(w, x, rows, acc, times):
-    for _ in range(times):
-        _multiply(w, 0, acc.size, x, rows, rows.size, acc)
 
 
 def cpu(function, *arguments):
@@ -35,66 +32,70 @@ def cpu(function, *arguments):
     return time.process_time() - start
 
 
-def peak_macs() -> float:
-    """MACs per second of the forward kernel on 16 rows of 256 columns (8 KiB of weights)."""
-    rng = np.random.default_rng(0)
-    w = rng.integers(-9000, 9000, 16 * 256).astype(np.int16)
-    x, acc = rng.integers(1, 127, 16).astype(np.int16), np.zeros(256, np.int32)
-    _repeat(w, x, np.arange(16), acc, 10)
-    times = 100_000
-    return 16 * 256 * times / min(cpu(_repeat, w, x, np.arange(16), acc, times) for _ in range(3))
-
-
-def main():
-    """Print the table, or with --json one object."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=20, help="epochs (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    args = parser.parse_args()
-
+def measure(epochs: int) -> tuple[dict, list[Work], dict[str, float]]:
+    """Train; return the figures, the work of an example, and the rate of each kind of work."""
     data = crop(load(), **PAPER_CROP)
     x, y = data.x_train, data.y_train.astype(np.int64)
     config = ChipConfig(seed=1)
     AnalogClassifier(config, epochs=1).fit(x[:8001], y[:8001])  # compile
     FloatClassifier(epochs=1).fit(x[:10], y[:10])
 
-    model = AnalogClassifier(config, epochs=args.epochs).fit(x, y)
-    examples = args.epochs * len(x)
+    states = {}
+
+    def keep(model):
+        epoch = len(model.history_)
+        if epoch in (1, epochs // 2, epochs) and epoch not in states:
+            states[epoch] = model.state()["arrays"]
+
+    model = AnalogClassifier(config, epochs=epochs).fit(x, y, on_stop=keep)
+    examples = epochs * len(x)
     speed = examples / model.cpu_seconds_
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
     reference = MachineEngine(config)
     reference.write_weights(initial_weights(config.layers, 1))
     slow = 300 / cpu(reference.train, x, y, np.arange(300))
-    baseline = FloatClassifier(seed=1, epochs=args.epochs).fit(x, y)
-    soft = examples / baseline.cpu_seconds_
+    baseline = FloatClassifier(seed=1, epochs=epochs).fit(x, y)
 
-    # What an example needs: rows that are not zero forward, everything but layer 1 backward.
     learned = 1 - model.engine_.machine.counters[2] / examples
-    on = np.count_nonzero(x >> 1) / len(x) + 1
-    strides = [-(-n // 16) * 16 for n in config.layers[1:]]
-    hidden = [n + 1 for n in config.layers[1:-1]]
-    forward = on * strides[0] + sum(a * b for a, b in zip(hidden, strides[1:], strict=True))
-    backward = learned * sum(a * b for a, b in zip(hidden, strides[1:], strict=True))
-    rate = peak_macs()
-    limit = rate / (forward + backward)
-    result = {
-        "examples_per_cpu_second": round(speed),
-        "seconds": round(model.cpu_seconds_, 1),
-        "over_reference": round(speed / slow, 1),
-        "over_float32_baseline": round(speed / soft, 2),
-        "macs_per_example": round(forward + backward),
-        "weight_bytes_per_example": round(2 * (forward + backward)),
-        "peak_gmacs": round(rate / 1e9, 1),
-        "limit_examples_per_second": round(limit),
-        "share_of_limit": round(speed / limit, 3),
-        "peak_rss_mib": round(rss),
-    }
+    done, peak = work(config, states, x, y, learned), rates(model.engine_)
+    limit = 1 / sum(w.amount / peak[w.kind] for w in done)
+    return (
+        {
+            "examples_per_cpu_second": round(speed),
+            "seconds": round(model.cpu_seconds_, 1),
+            "peak_rss_mib": round(rss),
+            "over_reference": round(speed / slow, 1),
+            "over_float32_baseline": round(speed * baseline.cpu_seconds_ / examples, 2),
+            "limit_examples_per_second": round(limit),
+            "share_of_limit": round(speed / limit, 3),
+        },
+        done,
+        peak,
+    )
+
+
+def main():
+    """Print the tables, or with --json one object."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=20, help="epochs (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    args = parser.parse_args()
+    if args.epochs < 1:
+        parser.error(f"--epochs must be at least 1, not {args.epochs}")
+    result, done, peak = measure(args.epochs)
     if args.json:
         print(json.dumps(result))
-    else:
-        for name, value in result.items():
-            print(f"{name:28s} {value:>12,}")
+        return
+    for name, value in result.items():
+        print(f"{name:28s} {value:>12,}")
+    table = Table(title="the limit: work of one example")
+    for heading in ("work", "amount", "rate, 1e9/s", "us"):
+        table.add_column(heading, justify="left" if heading == "work" else "right")
+    for w in done:
+        us = w.amount / peak[w.kind] * 1e6
+        table.add_row(w.name, f"{w.amount:,.0f}", f"{peak[w.kind] / 1e9:.2f}", f"{us:.2f}")
+    Console().print(table)
 
 
 if __name__ == "__main__":

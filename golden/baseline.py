@@ -5,18 +5,20 @@ import hashlib
 import time
 
 import numpy as np
-from numba import njit
 
+from .jit import njit
 from .schedule import epoch_order, initial_weights
 
 __all__ = ["FloatClassifier"]
 
+#: Examples between two applications of weight decay.
+_DECAY_EVERY = 1000
 _KINDS = {"pl-tanh": 0, "hard-sigmoid": 1, "relu": 2, "identity": 3}
 _INPUT = np.float32(1 / 128)
 _BIAS = np.float32(127 / 128)
 
 
-@njit(cache=True)
+@njit
 def _activate(kind, z, n, y, slope):
     """Real twin of :mod:`golden.tables`, in place; float32."""
     half, one, zero = np.float32(0.5), np.float32(1), np.float32(0)
@@ -37,7 +39,7 @@ def _activate(kind, z, n, y, slope):
             slope[j] = one if a < one else zero
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _forward(w, base, stride, x, rows, n, z):
     for j in range(stride):
         z[j] = 0
@@ -57,7 +59,7 @@ def _forward(w, base, stride, x, rows, n, z):
         k += 1
 
 
-@njit(cache=True)
+@njit
 def _run(w, sizes, strides, bases, kinds, pixels, labels, order, eta, learn, out):
     """Forward, and with ``learn`` error, backward, update; returns the right answers."""
     n_layers, widest = kinds.size, np.max(sizes) + 32
@@ -120,6 +122,9 @@ class FloatClassifier:
     epochs : int
     learning_rate, decay : float
         Epoch e learns with ``learning_rate * decay**e``.
+    weight_decay : float
+        Share of itself that a weight loses in one example, over the learning rate; taken every
+        1,000 examples.
     seed : int
         Same initial weights and order of examples as the chip with that seed.
 
@@ -143,6 +148,7 @@ class FloatClassifier:
         epochs=20,
         learning_rate=0.01,
         decay=0.9,
+        weight_decay=0.0,
         seed=0,
     ):
         self.layers = layers
@@ -151,6 +157,7 @@ class FloatClassifier:
         self.epochs = epochs
         self.learning_rate = learning_rate
         self.decay = decay
+        self.weight_decay = weight_decay
         self.seed = seed
 
     def _geometry(self):
@@ -185,8 +192,10 @@ class FloatClassifier:
         for epoch in range(self.epochs):
             order = epoch_order(self.seed, epoch, len(x))
             eta = self.learning_rate * self.decay**epoch
-            start = time.process_time()
-            right = _run(*self._run, x, y, order, eta, True, nothing)
+            start, right = time.process_time(), 0
+            for part in np.split(order, range(_DECAY_EVERY, len(x), _DECAY_EVERY)):
+                right += _run(*self._run, x, y, part, eta, True, nothing)
+                w *= np.float32(1 - self.weight_decay * eta * part.size)
             self.cpu_seconds_ += time.process_time() - start
             row = {"epoch": epoch + 1, "train_accuracy": 100 * right / len(x)}
             if validation is not None:

@@ -2,8 +2,8 @@
 """numba kernels of cells: noise, steps, cached weights, ageing; twins of FixedTile."""
 
 import numpy as np
-from numba import njit
 
+from .jit import njit
 from .pools import (
     AGE,
     C0,
@@ -37,7 +37,7 @@ __all__ = [
 _GOLDEN = np.uint32(0x9E3779B1)
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def mix(x):
     """Scalar twin of :func:`analog_models.prng.mix32`."""
     x = np.uint32(x ^ np.uint32(x >> np.uint32(16)))
@@ -47,7 +47,7 @@ def mix(x):
     return np.uint32(x ^ np.uint32(x >> np.uint32(16)))
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def bell_of(head, lane, amp):
     """Scaled bell (int32) of one lane of the draw whose mixed head is given."""
     x = mix(np.uint32(head + np.uint32(np.uint32(lane) * _GOLDEN)))
@@ -58,7 +58,7 @@ def bell_of(head, lane, amp):
     return asr(np.int32(np.int32(total - np.int32(510)) * np.int32(amp)) + 128, 8)
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def stepped(v, n, rise, up, down, slope_up, slope_down, v_min, v_max):
     """Twin of FixedTile._step: capacitor code after ``n`` pulses, up if ``rise``.
 
@@ -74,13 +74,13 @@ def stepped(v, n, rise, up, down, slope_up, slope_down, v_min, v_max):
     return max(np.int32(old - asr(size + 131072, 18)), np.int32(v_min))
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def moved(old, new, ref, sign):
     """Change of the cached weight when a capacitor moves."""
     return sign * (asr(new - ref + 2, 2) - asr(old - ref + 2, 2))
 
 
-@njit(cache=True)
+@njit
 def sweep(v, w, up, down, count, fall, flip, ref, sign, slope_up, slope_down, v_min, v_max):
     """Step a row of cells by ``count`` pulses and patch its cached weights.
 
@@ -107,7 +107,7 @@ def sweep(v, w, up, down, count, fall, flip, ref, sign, slope_up, slope_down, v_
         w[j] = np.int32(np.int32(w[j]) + np.int32(np.int32(change ^ inverse) - inverse))
 
 
-@njit(cache=True)
+@njit
 def partial_set(p, c, k, n, head, lane):
     """Twin of FixedTile.partial_set for one cell."""
     m = np.int64(abs(n))
@@ -123,7 +123,7 @@ def partial_set(p, c, k, n, head, lane):
     p.w[k] = c.gain * (np.int32(p.g_plus[k]) - np.int32(p.g_minus[k]))
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def padded(c1, geometry):
     """End of a block of columns; the last block takes the padding in, for whole vectors.
 
@@ -132,7 +132,7 @@ def padded(c1, geometry):
     return geometry[STRIDE] if c1 == geometry[COLS] else c1
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def refresh_row(p, c, layer, cb, i, c0, c1, sign):
     """Recompute the cached weights of columns ``c0 .. c1`` of one row."""
     g = p.layers[layer]
@@ -142,14 +142,14 @@ def refresh_row(p, c, layer, cb, i, c0, c1, sign):
         _add_fast(p.w[a:b], p.v[a:b], p.offset[a:b], p.v_ref[g[SIDE0] + cb * g[ROWS] + i], sign)
 
 
-@njit(cache=True)
+@njit
 def _combine(w, plus, minus, gain):
     """Long-term part of a row of weights."""
     for j in range(w.size):
         w[j] = np.int32(gain) * np.int32(np.int32(plus[j]) - np.int32(minus[j]))
 
 
-@njit(cache=True)
+@njit
 def _add_fast(w, v, offset, ref, sign):
     """Add the capacitors' part to a row of weights."""
     shifted, s = np.int32(2 - ref), np.int32(sign)
@@ -158,7 +158,7 @@ def _add_fast(w, v, offset, ref, sign):
         w[j] = np.int32(np.int32(w[j]) + np.int32(s * fast))
 
 
-@njit(cache=True)
+@njit
 def refresh(p, c):
     """Recompute all cached weights."""
     for layer in range(p.layers.shape[0]):
@@ -169,7 +169,7 @@ def refresh(p, c):
                 refresh_row(p, c, layer, cb, i, p.tiles[t, C0], p.tiles[t, C1], p.sign[0])
 
 
-@njit(cache=True)
+@njit
 def _leak_row(v, w, leak, goal, ref, new_ref, sign):
     """Leak one row and patch its cached weights; ``ref``: the reference cell before and after."""
     target, inverse = np.int32(goal), np.int32(-1 if sign < 0 else 0)
@@ -183,14 +183,14 @@ def _leak_row(v, w, leak, goal, ref, new_ref, sign):
         w[j] = np.int32(np.int32(w[j]) + np.int32(np.int32(change ^ inverse) - inverse))
 
 
-@njit(cache=True)
+@njit
 def _drift_row(g, drift):
     for j in range(g.size):
         old = np.int32(g[j])
         g[j] = old - asr(np.int32(old * np.int32(drift[j])) + 32768, 16)
 
 
-@njit(cache=True)
+@njit
 def age(p, c):
     """Twin of FixedTile.age(1) for all tiles, and of the cached weights."""
     for layer in range(p.layers.shape[0]):

@@ -22,6 +22,9 @@ class UpdateConfig:
         Weight change per unit of input times unit of error, in the first epoch.
     decay : float, 0..1
         Factor of the learning rate from one epoch to the next.
+    weight_decay : float
+        Share of itself that a weight loses in one example, over the learning rate (L2
+        regularisation). Drift takes it, or more, for nothing: a transfer settles the difference.
     delta_max : int, 1..31
         Most column pulses for one error.
     stochastic : bool
@@ -30,12 +33,14 @@ class UpdateConfig:
 
     learning_rate: float = 0.01
     decay: float = 0.9
+    weight_decay: float = 2e-4
     delta_max: int = 31
     stochastic: bool = True
 
     def __post_init__(self):
         check(self.learning_rate > 0, "learning_rate", "positive", self.learning_rate)
         check(0 < self.decay <= 1, "decay", "within 0..1", self.decay)
+        check(self.weight_decay >= 0, "weight_decay", "non-negative", self.weight_decay)
         check(1 <= self.delta_max <= 31, "delta_max", "within 1..31", self.delta_max)
 
 
@@ -65,9 +70,6 @@ class TransferConfig:
         Rounds of capacitor pulses and reads at the end.
     tune_tolerance : int
         Largest error that gets no more pulses.
-    drift_correction : float, 0..1
-        Share of the mean drift of one interval by which a transfer raises the magnitude of the
-        weight that it reads. The rest acts like weight decay.
     fail_tolerance : int
         A weight further off than this at the end counts as failed.
     """
@@ -82,7 +84,6 @@ class TransferConfig:
     tune_rounds: int = 4
     tune_tolerance: int = 1
     fail_tolerance: int = 20
-    drift_correction: float = 0.75
 
     def __post_init__(self):
         for name, top in {
@@ -97,8 +98,6 @@ class TransferConfig:
             "fail_tolerance": 2047,
         }.items():
             check(0 <= getattr(self, name) <= top, name, f"within 0..{top}", getattr(self, name))
-        share = self.drift_correction
-        check(0 <= share <= 1, "drift_correction", "within 0..1", share)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ cast: without it numba widens to 64 bits and vectorises half as well.
 """
 
 import numpy as np
-from numba import njit
 
 from .cell_kernels import age, bell_of, mix, padded
+from .jit import njit
 from .pools import (
     BACKWARD_SHIFT,
     C0,
@@ -35,7 +35,7 @@ from .update_kernels import update
 __all__ = ["evaluate", "train"]
 
 
-@njit(cache=True)
+@njit
 def _codes(acc, offset, head, amp, shift, bits, total):
     """Add the ADC codes of the sums ``acc`` to ``total``: one tile, one line a lane.
 
@@ -52,7 +52,7 @@ def _codes(acc, offset, head, amp, shift, bits, total):
         total[j] += min(max(y, low), high)
 
 
-@njit(cache=True)
+@njit
 def _saturate(total, low, high):
     """Saturate sums of codes to ``low .. high`` in place; return how many reached an end."""
     clips = np.int32(0)
@@ -63,7 +63,7 @@ def _saturate(total, low, high):
     return clips
 
 
-@njit(cache=True)
+@njit
 def _square(x):
     """Sum of squares; at most 512 codes of 7 bits."""
     total = np.int32(0)
@@ -72,7 +72,7 @@ def _square(x):
     return np.int64(total)
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _head(p, tile):
     """Mixed head of the next conversion of a tile; counts it."""
     head = mix(np.uint32(p.tiles[tile, KEY_CONVERT] + p.counts[tile, CONVERSIONS]))
@@ -80,7 +80,7 @@ def _head(p, tile):
     return head
 
 
-@njit(cache=True)
+@njit
 def _multiply(w, base, stride, x, rows, n, acc):
     """``acc = sum over rows[:n] of x[row] * w[row]``, eight rows at a time."""
     for j in range(stride):
@@ -110,7 +110,7 @@ def _multiply(w, base, stride, x, rows, n, acc):
         k += 1
 
 
-@njit(cache=True)
+@njit
 def _driven(x, row0, rows):
     """List the rows with a code that is not zero; return how many. Without branches."""
     n = 0
@@ -120,7 +120,7 @@ def _driven(x, row0, rows):
     return n
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _forward(p, c, layer, x, z, rows, acc):
     """Twin of Machine.forward: saturated code sums of a layer into ``z``; returns clips."""
     g = p.layers[layer]
@@ -142,7 +142,7 @@ def _forward(p, c, layer, x, z, rows, acc):
     return _saturate(z[:cols], -128, 127)
 
 
-@njit(cache=True)
+@njit
 def _activate(value, slope, z, x, derivative):
     """Twin of Machine.activate; ``value`` and ``slope`` are the layer's tables."""
     for j in range(z.size):
@@ -151,7 +151,7 @@ def _activate(value, slope, z, x, derivative):
         derivative[j] = slope[k]
 
 
-@njit(cache=True)
+@njit
 def _multiply_back(w, base, stride, d, acc):
     """``acc[i] = sum of w[i] * d`` over a column block that starts at ``base``."""
     for i in range(acc.size):
@@ -163,7 +163,7 @@ def _multiply_back(w, base, stride, d, acc):
         acc[i] = s
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _backward(p, c, layer, d, e, acc):
     """Twin of Machine.backward: saturated error sums of a layer into ``e``; returns clips."""
     g = p.layers[layer]
@@ -183,21 +183,21 @@ def _backward(p, c, layer, d, e, acc):
     return _saturate(e[: rows - 1], -127, 127)
 
 
-@njit(cache=True)
+@njit
 def _scale(e, slope, d):
     """Twin of Machine.multiply."""
     for i in range(e.size):
         d[i] = asr(np.int32(e[i] * slope[i]) + 64, 7)
 
 
-@njit(cache=True)
+@njit
 def _load(image, x):
     """Twin of machine.input_codes."""
     for i in range(image.size):
         x[i] = image[i] >> 1
 
 
-@njit(cache=True)
+@njit
 def train(p, c, pixels, labels, order):
     """Run the training program on ``pixels[order]``, without the transfers.
 
@@ -257,7 +257,7 @@ def train(p, c, pixels, labels, order):
             age(p, c)
 
 
-@njit(cache=True)
+@njit
 def evaluate(p, c, pixels, out):
     """Saturated output sums of the forward path into ``out``; conversions are given back."""
     n_layers = p.layers.shape[0]

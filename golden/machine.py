@@ -13,7 +13,7 @@ from .formats import BIAS, CODE_MAX, round_shift, saturate
 from .program import Op, compile_program
 from .pulses import column_pulses, lanes, rate_registers, row_pulses, step_lanes
 from .tables import activation_table
-from .transfer import transfer_row, transfer_tables
+from .transfer import goal_gain, transfer_row, transfer_tables
 
 __all__ = ["COUNTERS", "LAYER_COUNTERS", "Machine", "input_codes"]
 
@@ -98,13 +98,14 @@ class Machine:
         self.x = [np.append(np.zeros(k, np.int64), BIAS) for k in config.layers]
         self.slope = [np.zeros(k, np.int64) for k in config.layers[1:]]
         self.delta = [np.zeros(k, np.int64) for k in config.layers[1:]]
-        self.rates = [(0, 0)] * n
+        self.rates, self.gain = [(0, 0)] * n, 0
         self.set_learning_rate(config.update.learning_rate)
 
     def set_learning_rate(self, eta: float) -> None:
-        """Write the rate registers of all layers."""
+        """Write the rate registers of all layers and the gain register of the transfer."""
         frac = [*(ACC_FRAC - s for s in self.config.backward_shift[1:]), 7]
         self.rates = [rate_registers(eta / self.config.step * 2.0**-f) for f in frac]
+        self.gain = goal_gain(self.config, self.transfer_tables, eta)
 
     def _count(self, name: str, n: int = 1) -> None:
         self.counters[COUNTERS.index(name)] += n
@@ -134,6 +135,8 @@ class Machine:
                     old=self.sign,
                     new=new,
                     goal=None if goal is None else goal[rows, cols][row],
+                    gain=self.gain,
+                    transfers=int(self.counters[COUNTERS.index("transfers")]),
                 )
                 failed = np.abs(error) > self.config.transfer.fail_tolerance
                 self._count("set_shots", shots)

@@ -57,6 +57,7 @@ class Pools(NamedTuple):
     value: np.ndarray  # int32 (layers, 256): activation tables
     slope: np.ndarray  # int32 (layers, 256)
     rates: np.ndarray  # int64 (layers, 2)
+    gain: np.ndarray  # int64 (1,): gain register of the transfer
     counters: np.ndarray  # int64, the machine's
     layer_counters: np.ndarray  # int64, the machine's
     sign: np.ndarray  # int64 (1,): polarity of all tiles
@@ -99,7 +100,6 @@ class Constants(NamedTuple):
     tune_tolerance: int
     fail_tolerance: int
     tune_mult: int
-    drift_gain: int
     delta_max: int
     stochastic: bool
 
@@ -130,7 +130,6 @@ def _constants(machine: Machine, t) -> Constants:
         age_periods=c.tile.age_periods,
         target_offset=c.transfer.offset,
         tune_mult=machine.transfer_tables.tune_mult,
-        drift_gain=machine.transfer_tables.drift_gain,
         delta_max=c.update.delta_max,
         stochastic=c.update.stochastic,
     )
@@ -210,6 +209,7 @@ def pack(machine: Machine) -> tuple[Pools, Constants]:
         value=np.array([v for v, _ in machine.activations], np.int32),
         slope=np.array([s for _, s in machine.activations], np.int32),
         rates=np.array(machine.rates, np.int64),
+        gain=np.array([machine.gain], np.int64),
         counters=machine.counters,
         layer_counters=machine.layer_counters,
         sign=np.array([machine.sign], np.int64),

@@ -37,7 +37,7 @@ class MachineEngine:
         self.machine.write_weights(weights)
 
     def set_learning_rate(self, eta):
-        """Write the rate registers."""
+        """Write the registers that depend on the learning rate."""
         self.machine.set_learning_rate(eta)
 
     def train(self, pixels, labels, order):
@@ -126,9 +126,10 @@ class FixedEngine(MachineEngine):
         transfer_kernels.transfer(self.pools, self.constants, int(self.pools.sign[0]), goals, True)
 
     def set_learning_rate(self, eta):
-        """Write the rate registers."""
+        """Write the registers that depend on the learning rate."""
         self.machine.set_learning_rate(eta)
         self.pools.rates[...] = self.machine.rates
+        self.pools.gain[0] = self.machine.gain
 
     def train(self, pixels, labels, order):
         """Train on ``pixels[order]``; a transfer due after the last example is made."""
@@ -169,9 +170,7 @@ class FixedEngine(MachineEngine):
     def restore(self, state):
         """Take back what :meth:`state` gave."""
         super().restore(state)
-        rates = self.pools.rates.copy()
         self.pools, self.constants = pack(self.machine)
-        self.pools.rates[...] = rates
         cell_kernels.refresh(self.pools, self.constants)
 
 

@@ -18,14 +18,22 @@ from analog_models.tile import HOLD, RESET, W_FRAC, Tile
 from .config import ChipConfig
 from .formats import round_shift
 
-__all__ = ["TransferTables", "set_codes", "transfer_row", "transfer_tables", "tune_pulses"]
+__all__ = [
+    "TransferTables",
+    "goal_gain",
+    "set_codes",
+    "settled",
+    "transfer_row",
+    "transfer_tables",
+    "tune_pulses",
+]
 
 #: A SET table entry covers 2**3 codes of the target.
 TABLE_SHIFT = 3
 #: Fractional bits of the tune multiplier.
 TUNE_SHIFT = 6
-#: Fractional bits of the drift correction.
-DRIFT_SHIFT = 10
+#: Fractional bits of the goal's gain.
+GAIN_SHIFT = 14
 #: Most capacitor pulses in one tuning round.
 TUNE_MAX = 31
 
@@ -40,13 +48,13 @@ class TransferTables:
         SET code for a target whose magnitude is ``index * 8 ..`` read codes.
     tune_mult : int
         Capacitor pulses per read code, in 2**-6.
-    drift_gain : int
-        Share of a weight that a transfer adds against drift, in 2**-10.
+    drift_loss : float
+        Share that a phase-change weight loses to mean drift in one interval.
     """
 
     duration: np.ndarray
     tune_mult: int
-    drift_gain: int
+    drift_loss: float
 
 
 def transfer_tables(config: ChipConfig) -> TransferTables:
@@ -63,8 +71,36 @@ def transfer_tables(config: ChipConfig) -> TransferTables:
     return TransferTables(
         duration=duration.astype(np.int32),
         tune_mult=max(1, round(pulses * 2**TUNE_SHIFT)),
-        drift_gain=round(config.transfer.drift_correction * lost * 2**DRIFT_SHIFT),
+        drift_loss=lost,
     )
+
+
+def goal_gain(config: ChipConfig, tables: TransferTables, eta: float) -> int:
+    """Share of itself that a transfer adds to a weight, in 2**-14: the gain register.
+
+    Gives back what drift took, less the weight decay of one interval at learning rate ``eta``.
+
+    Raises
+    ------
+    ValueError
+        If weight decay takes a quarter of a weight or more in one interval.
+    """
+    decay = config.update.weight_decay * eta * config.transfer.interval
+    if decay >= 0.25:
+        raise ValueError(
+            f"weight_decay must take less than 0.25 of a weight in one interval, not {decay:g}"
+        )
+    return round((tables.drift_loss - decay) * 2**GAIN_SHIFT)
+
+
+def settled(goal: np.ndarray, gain: int, row: int, transfers: int) -> np.ndarray:
+    """Goal (read codes) with the gain applied: ``goal + ((goal * gain + u) >> 14)``.
+
+    ``u`` is an ordered dither: in sixteen successive transfers it takes sixteen evenly spaced
+    values, so that weights of a few codes, too, gain or lose their share on average.
+    """
+    phase = (row + np.arange(goal.size) + 5 * transfers) & 15
+    return goal + ((goal * gain + ((2 * phase + 1) << (GAIN_SHIFT - 5))) >> GAIN_SHIFT)
 
 
 def set_codes(aim: np.ndarray, tables: TransferTables, small_target: int):
@@ -82,7 +118,16 @@ def tune_pulses(error: np.ndarray, tables: TransferTables, tolerance: int) -> np
 
 
 def transfer_row(
-    tile: Tile, row: int, config: ChipConfig, tables: TransferTables, *, old, new, goal=None
+    tile: Tile,
+    row: int,
+    config: ChipConfig,
+    tables: TransferTables,
+    *,
+    old,
+    new,
+    goal=None,
+    gain=0,
+    transfers=0,
 ):
     """Rewrite one row of a tile.
 
@@ -92,6 +137,8 @@ def transfer_row(
         Polarity before and after.
     goal : ndarray of int, shape (cols,), read codes, optional
         Wanted weights (initial programming); by default the row keeps the weights it has.
+    gain, transfers : int
+        Gain register and number of transfers so far, for :func:`settled`.
 
     Returns
     -------
@@ -105,7 +152,7 @@ def transfer_row(
     if goal is None:
         tile.polarity(old)
         goal = tile.read(row, t.log2_reads)
-        goal = goal + round_shift(goal * tables.drift_gain, DRIFT_SHIFT)
+        goal = settled(goal, gain, row, transfers)
     tile.polarity(new)
     if capacitor:
         tile.init(row)

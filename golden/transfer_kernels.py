@@ -2,11 +2,11 @@
 """numba twin of :mod:`golden.transfer`: rewrites all rows of all tiles, same bits."""
 
 import numpy as np
-from numba import njit
 
 from analog_models.tile import RESET
 
 from .cell_kernels import bell_of, mix, refresh_row, sweep
+from .jit import njit
 from .pools import (
     AGE,
     C0,
@@ -32,7 +32,7 @@ from .shift import asr
 __all__ = ["transfer"]
 
 
-@njit(cache=True)
+@njit
 def _codes(w, offset, head, amp, shift, bits, out):
     """Codes of a one-hot read into ``out``."""
     half, top = np.int32(1 << (shift - 1)), np.int32((1 << (bits - 1)) - 1)
@@ -42,7 +42,7 @@ def _codes(w, offset, head, amp, shift, bits, out):
         out[j] = min(max(y, np.int32(-1 - top)), top)
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _read(p, c, t, a, b, top, out):
     """Twin of FixedTile.read: codes of the cells ``a .. b`` of one row into ``out``."""
     head = mix(np.uint32(p.tiles[t, KEY_CONVERT] + p.counts[t, CONVERSIONS]))
@@ -53,7 +53,7 @@ def _read(p, c, t, a, b, top, out):
     _codes(p.w[a:b], offset, head, amp, c.read_shift, c.read_bits, out)
 
 
-@njit(cache=True)
+@njit
 def _look_up(codes, set_mean, set_amp, mean, amp):
     """Mean and noise of each code; apart from :func:`_write`, which vectorises without it."""
     for j in range(codes.size):
@@ -61,7 +61,7 @@ def _look_up(codes, set_mean, set_amp, mean, amp):
         mean[j], amp[j] = set_mean[k], set_amp[k]
 
 
-@njit(cache=True)
+@njit
 def _write(g, response, codes, mean, amp, head, odd, g_reset, reset_amp, g_max):
     """Twin of FixedTile.program for the G+ (``odd`` 0) or G- (1) devices of a row.
 
@@ -76,7 +76,7 @@ def _write(g, response, codes, mean, amp, head, odd, g_reset, reset_amp, g_max):
         g[j] = new if reset else max(new, np.int32(g[j]))
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _program(p, c, t, a, b, plus, minus, mean, amp, sets):
     """Twin of FixedTile.program; ``mean`` and ``amp`` are scratch, zero unless it ``sets``."""
     head = mix(np.uint32(p.tiles[t, KEY_WRITE] + p.counts[t, WRITES]))
@@ -92,13 +92,13 @@ def _program(p, c, t, a, b, plus, minus, mean, amp, sets):
     mean[:], amp[:] = 0, 0
 
 
-@njit(cache=True)
+@njit
 def _fill(v, head, amp, v_min, v_max):
     for j in range(v.size):
         v[j] = min(max(bell_of(head, j, amp), np.int32(v_min)), np.int32(v_max))
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _init(p, c, t, a, b, side):
     """Twin of FixedTile.init."""
     head = mix(np.uint32(p.tiles[t, KEY_WRITE] + p.counts[t, WRITES]))
@@ -107,7 +107,16 @@ def _init(p, c, t, a, b, side):
     p.v_ref[side] = min(max(bell_of(head, b - a, c.init_amp), c.v_min), c.v_max)
 
 
-@njit(cache=True)
+@njit
+def _settle(goal, gain, phase):
+    """Twin of transfer.settled."""
+    first, share = np.int32(phase), np.int32(gain)
+    for j in range(goal.size):
+        u = ((2 * ((first + j) & 15)) + 1) * 512
+        goal[j] += asr(np.int32(goal[j] * share) + np.int32(u), 14)
+
+
+@njit
 def _set_codes(aim, todo, duration, small_target, plus, minus):
     """Twin of transfer.set_codes; returns the shots."""
     shots = np.int32(0)
@@ -121,7 +130,7 @@ def _set_codes(aim, todo, duration, small_target, plus, minus):
     return shots
 
 
-@njit(cache=True)
+@njit
 def _verify(target, got, tolerance, todo, erase):
     """Close what is within tolerance, RESET the rest; returns how many are open."""
     left = np.int32(0)
@@ -133,7 +142,7 @@ def _verify(target, got, tolerance, todo, erase):
     return left
 
 
-@njit(cache=True)
+@njit
 def _tune_pulses(goal, got, tolerance, mult, count, fall):
     """Twin of transfer.tune_pulses: counts and sense; returns the pulses."""
     pulses = np.int32(0)
@@ -146,7 +155,7 @@ def _tune_pulses(goal, got, tolerance, mult, count, fall):
     return pulses
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _row(p, c, layer, t, cb, i, new, goal, given, work):
     """Twin of transfer.transfer_row and of the counting in Machine._rewrite."""
     g = p.layers[layer]
@@ -160,8 +169,7 @@ def _row(p, c, layer, t, cb, i, new, goal, given, work):
     plus, minus, mean, amp = work[4, :n], work[5, :n], work[6, :n], work[7, :n]
     if not given:
         _read(p, c, t, a, b, top, goal)
-        for j in range(n):
-            goal[j] += (goal[j] * c.drift_gain + 512) >> 10
+        _settle(goal, p.gain[0], i - p.tiles[t, R0] + 5 * p.counters[4])
     if c.capacitor:
         _init(p, c, t, a, b, side)
     plus[:], todo[:], mean[:], amp[:] = RESET, 1, 0, 0
@@ -204,7 +212,7 @@ def _row(p, c, layer, t, cb, i, new, goal, given, work):
     p.counters[8] += failed
 
 
-@njit(cache=True)
+@njit
 def transfer(p, c, new, goals, given):
     """Rewrite every row of every tile and take over polarity ``new``.
 

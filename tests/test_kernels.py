@@ -65,6 +65,7 @@ def chips(draw):
         tile=tile,
         update=UpdateConfig(
             learning_rate=draw(st.sampled_from([0.002, 0.01, 0.05])),
+            weight_decay=draw(st.sampled_from([0.0, 2e-4, 0.1])),
             delta_max=draw(st.integers(1, 31)),
             stochastic=draw(st.booleans()),
         ),
@@ -77,7 +78,6 @@ def chips(draw):
             small_target=draw(st.integers(0, 60)),
             offset=draw(st.integers(0, 60)),
             tune_rounds=draw(st.integers(0, 3)),
-            drift_correction=draw(st.sampled_from([0.0, 0.5, 1.0])),
         ),
         seed=draw(st.integers(0, 2**40)),
     )

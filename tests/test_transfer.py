@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transfer of weights: hand-worked sequences, and what an ideal tile must keep."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,14 +11,22 @@ from analog_models.calibration import calibrate
 from analog_models.fixed_tile import FixedTile
 from analog_models.presets import IDEAL, TUNED, TWO_PCM
 from analog_models.tile import HOLD, RESET
-from golden.config import ChipConfig, TransferConfig
+from golden.config import ChipConfig, TransferConfig, UpdateConfig
 from golden.machine import COUNTERS, Machine
-from golden.transfer import TransferTables, set_codes, transfer_row, transfer_tables, tune_pulses
+from golden.transfer import (
+    TransferTables,
+    goal_gain,
+    set_codes,
+    settled,
+    transfer_row,
+    transfer_tables,
+    tune_pulses,
+)
 
 #: Weight LSB (2**-14) in one read code (2**-10).
 CODE = 16
 TABLES = TransferTables(
-    duration=np.minimum(np.arange(256) + 1, 63).astype(np.int32), tune_mult=128, drift_gain=0
+    duration=np.minimum(np.arange(256) + 1, 63).astype(np.int32), tune_mult=128, drift_loss=0.0
 )
 
 
@@ -87,14 +98,14 @@ def test_set_codes_without_small_targets_leave_zero_alone():
 
 
 def test_tune_pulses_round_half_up_within_31_and_spare_the_tolerance():
-    tables = TransferTables(TABLES.duration, tune_mult=96, drift_gain=0)  # 1.5 pulses a code
+    tables = TransferTables(TABLES.duration, tune_mult=96, drift_loss=0.0)  # 1.5 pulses a code
     error = np.array([0, 1, -1, 2, -2, 3, -3, 20, 21, -100])
     expected = [0, 0, 0, 3, -3, 5, -5, 30, 31, -31]
     assert tune_pulses(error, tables, 1).tolist() == expected
 
 
 def test_tune_pulses_of_less_than_half_a_pulse_are_none():
-    tables = TransferTables(TABLES.duration, tune_mult=10, drift_gain=0)
+    tables = TransferTables(TABLES.duration, tune_mult=10, drift_loss=0.0)
     assert tune_pulses(np.array([3, 4, -3, -4]), tables, 0).tolist() == [0, 1, 0, -1]
 
 
@@ -114,18 +125,36 @@ def test_transfer_tables_know_the_step_of_the_capacitor():
     assert transfer_tables(chip()).tune_mult == 128
 
 
-def test_transfer_tables_correct_the_mean_drift():
+def test_goal_gain_gives_back_the_drift_less_the_weight_decay():
     slow = TUNED.but(period=(24e-6, "test"))
-    gain, half, none = (
-        transfer_tables(chip(slow, interval=8000, drift_correction=share)).drift_gain
-        for share in (1, 0.5, 0)
-    )
-    cell = slow.cell.pcm
+    config = chip(slow, interval=8000).but(update=UpdateConfig(weight_decay=1e-4))
+    tables, cell = transfer_tables(config), slow.cell.pcm
     lost = 1 - (1 + 8000 * 24e-6 / cell.drift_t0) ** -cell.drift_nu
-    # Drift acts in steps of an eighth of an octave; and half a unit of the register.
-    assert abs(gain / 1024 - lost) <= 1 - 2 ** (-cell.drift_nu / 8) + 0.5 / 1024
-    assert abs(half - gain / 2) <= 0.5
-    assert none == 0
+    # Drift acts in steps of an eighth of an octave.
+    assert abs(tables.drift_loss - lost) <= 1 - 2 ** (-cell.drift_nu / 8)
+    for eta in (0.0, 0.01, 0.1):
+        share = tables.drift_loss - 1e-4 * eta * 8000
+        assert abs(goal_gain(config, tables, eta) / 2**14 - share) <= 0.5 / 2**14
+    assert goal_gain(config, replace(tables, drift_loss=0.0), 0.1) == round(-0.08 * 2**14)
+
+
+def test_goal_gain_rejects_a_decay_that_takes_too_much():
+    config = chip(interval=8000).but(update=UpdateConfig(weight_decay=0.01))
+    sentence = "weight_decay must take less than 0.25 of a weight in one interval, not 0.8"
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        goal_gain(config, TABLES, 0.01)
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        Machine(config)
+
+
+@pytest.mark.parametrize("gain", [0, 1, 264, -264, 1638])
+def test_settled_goals_move_by_the_gain_on_average_over_sixteen_transfers(gain):
+    goal = np.array([0, 1, -1, 3, -3, 40, -40, 900, -900, 2047, -2048])
+    moves = np.array([settled(goal, gain, 5, k) - goal for k in range(16)])
+    # Sixteen dithers tell sixteenths of a code apart.
+    assert np.abs(moves.mean(axis=0) - goal * gain / 2**14).max() <= 1 / 32
+    assert np.abs(moves - goal * gain / 2**14).max() < 1
+    assert gain or not moves.any()
 
 
 def test_transfer_row_follows_the_hand_worked_sequence():
@@ -151,13 +180,13 @@ def test_transfer_row_follows_the_hand_worked_sequence():
     assert (error.tolist(), shots, pulses) == ([0, 0], 3, 10)
 
 
-def test_transfer_row_reads_the_goal_with_the_old_polarity_and_raises_it_by_the_drift():
+def test_transfer_row_reads_the_goal_with_the_old_polarity_and_settles_it():
     config = chip(retries=0, tune_rounds=0)
-    tables = TransferTables(TABLES.duration, tune_mult=128, drift_gain=102)
     tile = Script([100, -60], [0, 0], [105, -60])
-    error, _, _ = transfer_row(tile, 0, config, tables, old=-1, new=1)
+    error, _, _ = transfer_row(tile, 0, config, TABLES, old=-1, new=1, gain=1639, transfers=1)
     assert tile.log[:4] == [("polarity", -1), ("read", 0, 2), ("polarity", 1), ("init", 0)]
-    assert error.tolist() == [5, -6]  # goals 100 + 10 and -60 - 6
+    # 10.004 + 11/32 of a code and -6.002 + 13/32, rounded down: goals 110 and -66
+    assert error.tolist() == [5, -6]
 
 
 @pytest.mark.parametrize(("new", "plus", "minus"), [(1, [11, 0], [0, 11]), (-1, [14, 0], [0, 8])])

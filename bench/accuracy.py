@@ -20,7 +20,11 @@ from rich.progress import track
 from crossforge.experiments import ALL_SWITCHES
 from crossforge.train import RunOptions, train
 
-CHIP, SOFTWARE = {"chip": {}}, {"software": {"preset": "mnist-float"}}
+CHIP: dict[str, dict] = {"chip": {}}
+SOFTWARE = {
+    "software": {"preset": "mnist-float"},
+    "software with the chip's weight decay": {"preset": "mnist-float-l2"},
+}
 TABLES: dict[str, dict[str, dict]] = {
     "software": CHIP | SOFTWARE,
     "ablation": CHIP | {f"without {name}": {"without": (name,)} for name in ALL_SWITCHES},
@@ -67,9 +71,10 @@ def main():
     for name, values, error in zip(rows, by_row, errors, strict=True):
         seeds = " ".join(f"{v:.2f}" for v in values)
         print(f"| {name} | {values.mean():.3f} | {error:.3f} | {seeds} |")
-    if len(rows) == 2:
-        gap, error = by_row[0].mean() - by_row[1].mean(), np.hypot(*errors)
-        print(f"\n{' - '.join(rows)}: {gap:+.3f}, standard error {error:.3f}")
+    first, *others = rows
+    for name, values, error in zip(others, by_row[1:], errors[1:], strict=True):
+        gap, of_gap = by_row[0].mean() - values.mean(), np.hypot(errors[0], error)
+        print(f"{first} - {name}: {gap:+.3f}, standard error {of_gap:.3f}")
 
 
 if __name__ == "__main__":

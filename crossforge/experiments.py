@@ -41,7 +41,12 @@ class Experiment:
 
 EXPERIMENTS = {
     "mnist": Experiment("528-250-125-10 on tuned devices, every effect on"),
-    "mnist-float": Experiment("the same network in float32 software", tile=None),
+    "mnist-float": Experiment(
+        "the same network in float32 software, plain",
+        tile=None,
+        update=UpdateConfig(weight_decay=0.0),
+    ),
+    "mnist-float-l2": Experiment("float32 software with the chip's weight decay", tile=None),
     "mnist-paper": Experiment(
         "the paper's device numbers, gaps filled by assumption",
         tile=presets.PAPER,
@@ -66,7 +71,7 @@ def configure(experiment: Experiment, data: Dataset, *, seed: int, without=(), t
             raise ValueError(f"--without must be one of {', '.join(ALL_SWITCHES)}, not {name!r}")
     physics = experiment.tile
     if physics is None:
-        raise ValueError("preset mnist-float is software: it takes no --tile and no --without")
+        raise ValueError("a preset in software takes no --tile and no --without")
     effects = [name for name in without if name in presets.SWITCHES]
     physics = presets.without(physics, *(presets.SWITCHES if tile == "ideal" else effects))
     t = experiment.transfer

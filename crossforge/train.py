@@ -225,9 +225,17 @@ def _digest(x, y) -> str:
 
 def _train_float(options, data, x, y, validation, epochs, quiet, out, name):
     if options.tile != "fixed" or options.without:
-        raise ValueError("preset mnist-float is software: it takes no --tile and no --without")
+        raise ValueError("a preset in software takes no --tile and no --without")
     layers = (data.x_train.shape[1], 250, 125, max(data.n_classes, 2))
-    model = FloatClassifier(layers, epochs=epochs, seed=options.seed)
+    update = EXPERIMENTS[options.preset].update
+    model = FloatClassifier(
+        layers,
+        epochs=epochs,
+        learning_rate=update.learning_rate,
+        decay=update.decay,
+        weight_decay=update.weight_decay,
+        seed=options.seed,
+    )
     with _progress(epochs, quiet) as bar:
         task = None if bar is None else bar.add_task(name, total=epochs)
         advance = None if bar is None else (lambda _: bar.advance(task))

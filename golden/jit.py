@@ -22,7 +22,7 @@ def _void_stale_kernels(folder: Path, *, also: Path) -> None:
     stamp = cache / "kernels.sha256"
     sha = hashlib.sha256()
     for source in sorted([*folder.glob("*.py"), *also.glob("*.py")]):
-        sha.update(source.read_bytes())
+        sha.update(f"{source.name} {source.stat().st_size} ".encode() + source.read_bytes())
     current = sha.hexdigest()
     try:
         if stamp.exists() and stamp.read_text() == current:

@@ -67,7 +67,9 @@ def test_train_takes_every_switch(capsys, data, switch):
     assert run(capsys, "--data", data, *QUICK, "--without", switch)["without"] == [switch]
 
 
-@pytest.mark.parametrize("preset", ["mnist-float", "mnist-paper", "mnist-2pcm", "mnist-ideal"])
+@pytest.mark.parametrize(
+    "preset", ["mnist-float", "mnist-float-l2", "mnist-paper", "mnist-2pcm", "mnist-ideal"]
+)
 def test_train_takes_every_preset(capsys, data, preset):
     assert run(capsys, "--data", data, *QUICK, "--preset", preset)["preset"] == preset
 

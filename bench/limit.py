@@ -9,8 +9,9 @@ from numba import njit
 
 from analog_models.tile import RESET
 from golden import cell_kernels, kernels, transfer_kernels, update_kernels
-from golden.pools import CONVERSIONS, WRITES
+from golden.pools import CONVERSIONS, PULSES, WRITES
 from golden.trainer import FixedEngine, MachineEngine
+from golden.update_kernels import ALONE, BEGIN
 
 __all__ = ["Work", "rates", "work"]
 
@@ -43,7 +44,7 @@ def work(config, states, x, y, learned) -> list[Work]:
     ----------
     config : ChipConfig
     states : dict of int to dict
-        States of the chip at the ends of some epochs; the update's work is their mean.
+        States of the chip, one in each epoch; the update's work is their mean.
     x, y : ndarray
         Training examples.
     learned : float, 0..1
@@ -60,7 +61,7 @@ def work(config, states, x, y, learned) -> list[Work]:
     back_lanes = sum(b[1] * n for b, n in zip(blocks[1:], rows[1:], strict=True))
     cells = sum(a * b for a, b in zip(rows, strides, strict=True))
     swept, stepped = np.mean([_updated(config, s, x, y) for s in states.values()], axis=0)
-    reads, writes = _transfer(config, list(states.values())[-1])
+    reads, writes, tuned = _transfer(config, list(states.values())[-1])
     interval = config.transfer.interval
     return [
         Work("forward, MACs", "mac", forward),
@@ -72,10 +73,11 @@ def work(config, states, x, y, learned) -> list[Work]:
         Work("ageing, cells", "age", cells / config.tile.age_periods),
         Work("transfer, cells read", "read", reads / interval),
         Work("transfer, devices written", "write", writes / interval),
+        Work("transfer, cells swept", "sweep", tuned / interval),
     ]
 
 
-def _updated(config, state, x, y, examples=300):
+def _updated(config, state, x, y, examples=100):
     """Cells (swept, stepped alone) by the update of an average example, from the reference."""
     engine, found = MachineEngine(config), [0, 0]
     engine.restore(state)
@@ -85,7 +87,7 @@ def _updated(config, state, x, y, examples=300):
 
             def update(px, pd, tile=tile, then=tile.update):
                 fired, active = np.count_nonzero(px), np.count_nonzero(pd)
-                dense = active * update_kernels.SWEEP > tile.cols
+                dense = active * ALONE > BEGIN + tile.cols
                 found[0] += fired * -(-tile.cols // 16) * 16 * dense
                 found[1] += fired * active * (not dense)
                 then(px, pd)
@@ -98,7 +100,7 @@ def _updated(config, state, x, y, examples=300):
 
 
 def _transfer(config, state):
-    """Cells read and devices written by one transfer, from the counters of the tiles."""
+    """Cells read, devices written and cells tuned by one transfer, from the tiles' counters."""
     engine = FixedEngine(config)
     engine.restore(state)
     p, nothing = engine.pools, np.zeros(1, np.int64)
@@ -106,7 +108,8 @@ def _transfer(config, state):
     transfer_kernels.transfer(p, engine.constants, -int(p.sign[0]), nothing, False)
     change = p.counts - before
     widths = p.tiles[:, 3] - p.tiles[:, 2]
-    return float(change[:, CONVERSIONS] @ widths), float(change[:, WRITES] @ widths) * 2
+    reads, writes, tunes = (float(change[:, k] @ widths) for k in (CONVERSIONS, WRITES, PULSES))
+    return reads, 2 * writes, tunes
 
 
 @njit
@@ -133,9 +136,11 @@ def _step_alone(v, columns, up, down):
 
 
 @njit
-def _read(w, total):
-    for j in range(w.size):
-        total[j & 31] += w[j]
+def _read(words, out):
+    total = np.int64(0)
+    for j in range(words.size):
+        total ^= words[j]
+    out[0] = total
 
 
 def rates(engine) -> dict[str, float]:
@@ -156,7 +161,8 @@ def rates(engine) -> dict[str, float]:
     leak, erase = np.full(_N, 50, np.int16), np.full(_N, RESET, np.int32)
     ones, fall = np.ones(_N, np.int32), -(rng.random(_N) < 0.5).astype(np.int32)
     macs = _rate(kernels._multiply, 16 * _N, weights, 0, _N, x, np.arange(16), 16, acc)
-    read = _rate(_read, engine.pools.w.size, engine.pools.w, np.zeros(32, np.int64), times=200)
+    pool = engine.pools.w  # the weights of all layers, as they lie
+    read = _rate(_read, pool.size, pool.view(np.int64), np.zeros(1, np.int64), times=500)
     return {
         "mac": min(macs, read),
         "code": _rate(kernels._codes, _N, wide(), wide(-9, 9), head, 5000, 16, 8, wide()),

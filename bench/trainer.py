@@ -43,9 +43,7 @@ def measure(epochs: int) -> tuple[dict, list[Work], dict[str, float]]:
     states = {}
 
     def keep(model):
-        epoch = len(model.history_)
-        if epoch in (1, epochs // 2, epochs) and epoch not in states:
-            states[epoch] = model.state()["arrays"]
+        states.setdefault(len(model.history_), model.state()["arrays"])
 
     model = AnalogClassifier(config, epochs=epochs).fit(x, y, on_stop=keep)
     examples = epochs * len(x)

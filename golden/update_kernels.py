@@ -29,10 +29,11 @@ from .pools import (
 )
 from .shift import asr
 
-__all__ = ["SWEEP", "update"]
+__all__ = ["ALONE", "BEGIN", "update"]
 
-#: Cells swept in the time in which one cell is stepped alone (measured: 0.4 and 4.5 ns).
-SWEEP = 11
+#: A sweep takes as long as to begin with :data:`BEGIN` cells more, and a cell stepped alone as long
+#: as :data:`ALONE` cells in a sweep (measured: 20 ns; 4.5 and 0.4 ns).
+BEGIN, ALONE = 50, 11
 
 
 @njit
@@ -120,7 +121,7 @@ def _move(p, c, layer, x, count, fall, rows_on, cols_on):
             ref = p.v_ref[g[SIDE0] + cb * rows + i]
             flip = -1 if (x[i] < 0) != (sign < 0) else 0
             at = g[CELL0] + i * stride
-            if (last - first) * SWEEP > c1 - c0:
+            if (last - first) * ALONE > BEGIN + c1 - c0:
                 a, b = at + c0, at + c1
                 sweep(
                     v[a:b],

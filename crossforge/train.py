@@ -19,7 +19,6 @@ from golden.trainer import AnalogClassifier
 from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint, write_atomically
 from .data import Dataset, load, split_validation
 from .experiments import EXPERIMENTS, configure, prepare
-from .figures import write_figures
 
 __all__ = ["RunOptions", "begin", "resume_options", "train", "without_intervals"]
 
@@ -204,6 +203,8 @@ def train(
     }
     if out is not None:
         _write(out, metrics)
+        from .figures import write_figures  # here: matplotlib takes 40 MiB and half a second
+
         cells = {name: model.engine_.cells(name) for name in ("v", "g_plus", "g_minus")}
         write_figures(
             out,

@@ -115,6 +115,9 @@ class FixedEngine(MachineEngine):
         super().__init__(config)
         self.pools, self.constants = pack(self.machine)
         cell_kernels.refresh(self.pools, self.constants)
+        nothing = np.zeros(0, np.int64)  # compiles, so that no measured time contains it
+        pixels = np.zeros((0, config.layers[0]), np.uint8)
+        kernels.train(self.pools, self.constants, pixels, nothing, nothing)
 
     def write_weights(self, weights):
         """Program initial weights (list of float arrays)."""

@@ -27,8 +27,8 @@ def test_capacitor_pulse_moves_the_step_times_the_capacitance():
     assert cells.v[1, 2] == pytest.approx(0.5 + dv, rel=1e-15)
     assert np.count_nonzero(cells.v != 0.5) == 1
     # 50 fF * 0.488 mV = 24.4 aC
-    assert cells.charge["up"] == pytest.approx(24.39e-18, rel=1e-4)
-    assert cells.charge["up"] == pytest.approx(50e-15 * dv, rel=1e-9)
+    assert cells.charge["up"] == pytest.approx(24.39e-18, rel=1e-4, abs=0)
+    assert cells.charge["up"] == pytest.approx(50e-15 * dv, rel=1e-9, abs=0)
     assert {k: q for k, q in cells.charge.items() if k != "up"} == {
         "down": 0,
         "leak": 0,
@@ -36,7 +36,7 @@ def test_capacitor_pulse_moves_the_step_times_the_capacitance():
         "clip": 0,
     }
     cells.pulse(np.index_exp[1, 2], np.array(-1))
-    assert cells.charge["down"] == pytest.approx(-50e-15 * dv, rel=1e-9)
+    assert cells.charge["down"] == pytest.approx(-50e-15 * dv, rel=1e-9, abs=0)
     assert cells.v[1, 2] == pytest.approx(0.5, rel=1e-15)
 
 
@@ -68,8 +68,8 @@ def test_capacitor_takes_up_and_down_in_one_call():
     cells.pulse(np.ix_([0, 1], [0, 1]), np.array([[3, -2], [0, 1]]))
     dv = IDEAL_CAP.dv_up
     np.testing.assert_allclose(cells.v, 0.5 + dv * np.array([[3, -2], [0, 1]]), rtol=1e-14)
-    assert cells.charge["up"] == pytest.approx(4 * 50e-15 * dv)
-    assert cells.charge["down"] == pytest.approx(-2 * 50e-15 * dv)
+    assert cells.charge["up"] == pytest.approx(4 * 50e-15 * dv, rel=1e-9, abs=0)
+    assert cells.charge["down"] == pytest.approx(-2 * 50e-15 * dv, rel=1e-9, abs=0)
 
 
 @pytest.mark.parametrize(("pulses", "end"), [(900, 0.9), (-900, 0.1)], ids=["up", "down"])
@@ -78,7 +78,7 @@ def test_capacitor_stops_at_the_rails_and_books_the_loss(pulses, end):
     cells.pulse(..., np.array([[pulses]]))
     assert cells.v[0, 0] == end
     lost = 50e-15 * (abs(pulses) - 820) * IDEAL_CAP.dv_up
-    assert cells.charge["clip"] == pytest.approx(-np.sign(pulses) * lost, rel=1e-9)
+    assert cells.charge["clip"] == pytest.approx(-np.sign(pulses) * lost, rel=1e-9, abs=0)
 
 
 @pytest.mark.parametrize("config", [TUNED_CAP, PAPER.cell.capacitor], ids=["tuned", "paper"])
@@ -118,7 +118,7 @@ def test_capacitor_leak_composes():
     for _ in range(100):
         often.leak(1e-5)
     np.testing.assert_allclose(once.v, often.v, rtol=1e-12)
-    assert once.charge["leak"] == pytest.approx(often.charge["leak"], rel=1e-9)
+    assert once.charge["leak"] == pytest.approx(often.charge["leak"], rel=1e-9, abs=0)
 
 
 def test_capacitor_without_leakage_keeps_its_voltage():
@@ -145,7 +145,7 @@ def test_capacitor_initialise_writes_only_its_cells():
     assert abs(cells.v[1].mean() - 0.5) <= K * noise / np.sqrt(4000)
     assert abs(cells.v[1].std() - noise) <= K * noise / np.sqrt(2 * 4000)
     moved = TUNED_CAP.capacitance * (cells.v[1] - 0.3).sum()
-    assert cells.charge["init"] == pytest.approx(moved, rel=1e-9)
+    assert cells.charge["init"] == pytest.approx(moved, rel=1e-9, abs=0)
 
 
 DEVICE = ("up", "down", "threshold", "rate")
@@ -239,3 +239,7 @@ def test_capacitor_rejects_a_spread_that_turns_a_pulse_round(name):
     sentence = f"{name} must be at most 0.28: no device may step the wrong way, "
     with pytest.raises(ValueError, match=f"^{sentence}3.45 sigma from the mean, not 0.3$"):
         TUNED.cell.capacitor.but(**{name: (0.3, "test")})
+
+
+def test_capacitor_takes_a_range_that_starts_where_the_read_fet_conducts():
+    assert with_(v_min=IDEAL_CAP.threshold).v_min == IDEAL_CAP.threshold

@@ -50,6 +50,11 @@ def test_cell_rejects_what_cannot_be(numbers, sentence):
         CELL.but(**numbers)
 
 
+def test_cell_takes_every_gain_that_a_pulse_duration_can_have():
+    for gain in (1, 15):
+        assert CELL.but(gain=(gain, "test")).gain == gain
+
+
 def test_cell_rejects_a_capacitor_that_cannot_repair_a_transfer():
     """15 * (20 - 0.1) uS / 63 codes = 4.738 uS a SET step; 50 uS/V * 90 mV = 4.5 uS of swing."""
     small = CELL.capacitor.but(v_min=(0.41, "test"))
@@ -60,4 +65,7 @@ def test_cell_rejects_a_capacitor_that_cannot_repair_a_transfer():
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         CELL.but(capacitor=small, gain=(15, "test"))
     CELL.but(capacitor=small, gain=(14, "test"))
+    near_the_top = CELL.capacitor.but(v_max=(0.59, "test"), v_leak=(0.55, "test"))
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        CELL.but(capacitor=near_the_top, gain=(15, "test"))
     TWO_PCM.cell.but(capacitor=small, gain=(15, "test"))

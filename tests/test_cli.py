@@ -16,18 +16,22 @@ from crossforge.experiments import ALL_SWITCHES
 QUICK = ["--examples", "600", "--epochs", "1"]
 
 
-@pytest.fixture
-def data(tmp_path):
-    """Make a small data set: 36 pixels, three classes that are easy to tell apart."""
+def make_data(path):
+    """Write a small data set: 36 pixels, three classes that are easy to tell apart."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, 20_000)
     x = rng.integers(0, 60, (20_000, 6, 6))
     for k in range(3):
         x[y == k, 2 * k : 2 * k + 2] += 150
-    path = tmp_path / "stripes.npz"
     x = x.astype(np.uint8)
     np.savez(path, x_train=x, y_train=y, x_test=x[:200], y_test=y[:200])
     return str(path)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Path of the small data set."""
+    return make_data(tmp_path / "stripes.npz")
 
 
 def run(capsys, *arguments):
@@ -79,21 +83,47 @@ def test_train_takes_every_tile(capsys, data, tile):
     assert run(capsys, "--data", data, "--examples", "50", "--epochs", "1", "--tile", tile)
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """Metrics of eight epochs of the stripes that nobody killed, and the stripes."""
+    path = make_data(tmp_path_factory.mktemp("stripes") / "stripes.npz")
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    main(["train", "--data", path, "--epochs", "8", "--out", str(folder), "--json"])
+    return json.loads((folder / "metrics.json").read_text()), path
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("wait", [0.3, 0.9])
-def test_train_resumes_after_kill_with_the_same_bits(tmp_path, capsys, data, wait):
-    whole = run(capsys, "--data", data, "--epochs", "4")
-    folder = tmp_path / "run"
-    command = [sys.executable, "-m", "crossforge.cli", "train", "--data", data]
-    with subprocess.Popen([*command, "--epochs", "4", "--out", str(folder)]) as child:
-        while not (folder / "checkpoint").exists():
-            assert child.poll() is None
-            time.sleep(0.01)
-        time.sleep(wait)
-        os.kill(child.pid, signal.SIGKILL)
+@pytest.mark.parametrize("seed", range(2))
+def test_train_resumes_after_kill_with_the_same_bits(tmp_path, capsys, uninterrupted, seed):
+    """Killed at random moments, some of them while it writes, until it is done."""
+    whole, data = uninterrupted
+    rng, folder, kills = np.random.default_rng(seed), tmp_path / "run", 0
+    command = [sys.executable, "-m", "crossforge.cli", "train"]
+    arguments = ["--data", data, "--epochs", "8", "--out", str(folder)]
+    while kills < 3:
+        with subprocess.Popen([*command, *arguments]) as child:
+            before = stamp(folder / "checkpoint")
+            while stamp(folder / "checkpoint") == before and child.poll() is None:
+                time.sleep(0.001)
+            time.sleep(rng.uniform(0, 0.3))
+            if child.poll() is not None or (folder / "metrics.json").exists():
+                break
+            os.kill(child.pid, signal.SIGKILL)
+        kills += 1
+        arguments = ["--resume", str(folder)]
+    assert kills >= 1
     resumed = run(capsys, "--resume", str(folder))
-    assert resumed["digest"] == whole["digest"]
-    assert resumed["test_accuracy"] == whole["test_accuracy"]
+    for name in ("digest", "test_accuracy", "train_accuracy", "transfers"):
+        assert resumed[name] == whole[name]
+    assert json.loads((folder / "metrics.json").read_text())["intervals"] == whole["intervals"]
+
+
+def stamp(path):
+    """Time of the last change in ns, or None without a file."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 def test_train_resumes_a_finished_run_for_more_epochs(tmp_path, capsys, data):

@@ -47,8 +47,8 @@ def test_one_adc_code_is_the_charge_of_its_weight():
     """At shift 14 an LSB is the charge of weight 1.0 driven by input code 1."""
     converter = IDEAL.converter
     charge = converter.v_read * 50e-6 * converter.t_lsb  # volts, siemens, seconds: coulombs
-    assert converter.charge_lsb(50e-6, 14) == pytest.approx(charge, rel=1e-12)
-    assert converter.charge_lsb(50e-6, 17) == pytest.approx(8 * charge, rel=1e-12)
+    assert converter.charge_lsb(50e-6, 14) == pytest.approx(charge, rel=1e-12, abs=0)
+    assert converter.charge_lsb(50e-6, 17) == pytest.approx(8 * charge, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize(

@@ -228,3 +228,8 @@ def test_pcm_gives_every_device_its_own_value(name, mean, sd):
 def test_pcm_rejects_what_cannot_be(changed, sentence):
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         with_(**changed)
+
+
+@pytest.mark.parametrize("codes", [2, 63])
+def test_pcm_takes_every_number_of_set_durations_in_range(codes):
+    assert with_(set_codes=codes).set_mean().size == codes

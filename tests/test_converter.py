@@ -67,3 +67,9 @@ def test_one_adc_code_is_the_charge_of_its_weight():
 def test_converter_rejects_what_cannot_be(name, value, sentence):
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         TUNED.converter.but(**{name: (value, "test")})
+
+
+@pytest.mark.parametrize("name", ["adc_bits", "read_bits", "read_shift"])
+def test_converter_takes_both_ends_of_a_range(name):
+    for value in {"adc_bits": (4, 8), "read_bits": (8, 12), "read_shift": (7, 14)}[name]:
+        assert getattr(TUNED.converter.but(**{name: (value, "test")}), name) == value

@@ -318,3 +318,20 @@ def test_verified_transfer_of_tuned_devices_fails_less_than_one_shot():
         for retries, rounds in ((6, 4), (0, 0))
     ]
     assert failed[0] == 0 < failed[1]
+
+
+@pytest.mark.parametrize(("weight_decay", "kept"), [(0.0, 1.0), (2e-3, 0.98**16)])
+def test_weight_decay_shrinks_the_weights_of_an_ideal_tile(weight_decay, kept):
+    """Sixteen intervals of 1,000 examples at a learning rate of 0.01."""
+    update = UpdateConfig(learning_rate=0.01, weight_decay=weight_decay)
+    m = Machine(chip(interval=1000).but(update=update))
+    goal = np.random.default_rng(3).integers(100, 901, (8, 6)) * np.array([1, -1] * 3)
+    m.write_weights([goal / 1024])
+    for _ in range(16):
+        m.counters[0] += 1000
+        m.transfer()
+    (_, _, tile), *_ = m.blocks(0)
+    left = tile.weight_code() / CODE * np.sign(goal)
+    # Each of 17 rewrites leaves up to one code of tolerance and half of rounding, evenly spread.
+    spread = 1.5 / np.sqrt(3) * np.sqrt(17)
+    assert abs(left.mean() - kept * np.abs(goal).mean()) <= 5 * spread / np.sqrt(goal.size)

@@ -212,3 +212,20 @@ def test_machine_saturates_the_sum_of_blocks():
     m.run(IMAGE, np.array([0]))
     assert m.z.tolist() == [23]
     assert m.layer_counters[0, 0] == 0
+
+
+class Codes:
+    """A tile whose backward pass gives chosen codes."""
+
+    rows, cols = 6, 1
+
+    def backward(self, _):
+        return np.array([126, 127, 128, -126, -127, 500])  # the last row is the bias
+
+
+def test_machine_counts_errors_that_reach_an_end():
+    m = Machine(chip((5, 1)))
+    m.tiles = [[[Codes()]]]
+    m.backward(0)
+    assert m.e.tolist() == [126, 127, 127, -126, -127]
+    assert m.layer_counters[0, 1] == 3

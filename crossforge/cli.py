@@ -137,9 +137,12 @@ def _diagnose(args) -> None:
         ) from None
     except ValueError as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
-    if "intervals" not in metrics:
-        raise ValueError(f"{args.run} is a run in software: there is no chip to diagnose")
-    findings = diagnose(metrics)
+    try:
+        if "intervals" not in metrics and metrics["transfers"] == 0:
+            raise ValueError(f"{args.run} is a run in software: there is no chip to diagnose")
+        findings = diagnose(metrics)
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"{path} must be as docs/metrics.md says, but {error!r}") from None
     if args.json:
         print(json.dumps({"findings": [f.__dict__ for f in findings]}))
     else:

@@ -194,6 +194,7 @@ def train(
         "learning_rate": {
             "rate": config.update.learning_rate,
             "decay": config.update.decay,
+            "weight_decay": config.update.weight_decay,
             "delta_max": config.update.delta_max,
         },
         "step": config.step,

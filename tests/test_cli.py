@@ -199,6 +199,19 @@ def test_refusals_are_one_sentence(capsys, tmp_path, data):
     assert say == f"{tmp_path} must hold a run to resume, but has no run.json"
     say = refusal(capsys, "diagnose", str(tmp_path))
     assert say == f"{tmp_path} must be the folder of a finished run: no metrics.json"
+    path = tmp_path / "metrics.json"
+    for content, problem in (
+        ("[]", "TypeError"),
+        ('{"intervals": []}', "KeyError('learning_rate')"),
+    ):
+        path.write_text(content)
+        say = refusal(capsys, "diagnose", str(tmp_path))
+        assert say.startswith(f"{path} must be as docs/metrics.md says, but {problem}")
+    path.write_text("{")
+    assert refusal(capsys, "diagnose", str(tmp_path)).startswith(f"{path} cannot be read: ")
+    path.write_text('{"transfers": 0}')
+    say = refusal(capsys, "diagnose", str(tmp_path))
+    assert say == f"{tmp_path} is a run in software: there is no chip to diagnose"
 
 
 def test_presets_are_listed_with_sources(capsys):

@@ -130,9 +130,12 @@ def _rate(function, amount, *arguments, times=20_000):
 
 
 @njit
-def _step_alone(v, columns, up, down):
+def _step_alone(v, w, columns, up, down, fall):
     for j in columns:
-        v[j] = cell_kernels.stepped(v[j], 1, True, up[j], down[j], 800, 800, -26000, 26000)
+        old, u, d = np.int32(v[j]), np.int32(up[j]), np.int32(down[j])
+        one, zero = np.int32(1), np.int32(0)
+        v[j] = cell_kernels.stepped(old, one, fall[j], u, d, 800, 800, -26000, 26000)
+        w[j] += cell_kernels.moved(old, np.int32(v[j]), zero, zero)
 
 
 @njit
@@ -172,7 +175,7 @@ def rates(engine) -> dict[str, float]:
             _N,
             *(small(), small(), up, down, ones, fall, 0, 3, 1, 800, 800, -26000, 26000),
         ),
-        "step": _rate(_step_alone, 20, small(), columns, up, down),
+        "step": _rate(_step_alone, 20, small(), small(), columns, up, down, fall),
         "age": _rate(cell_kernels._leak_row, _N, small(), small(), leak, 19661, 3, 5, 1),
         "read": _rate(transfer_kernels._codes, _N, small(), wide(-9, 9), head, 700, 11, 12, wide()),
         "write": _rate(

@@ -59,52 +59,46 @@ def bell_of(head, lane, amp):
 
 
 @njit(inline="always")
-def stepped(v, n, rise, up, down, slope_up, slope_down, v_min, v_max):
-    """Twin of FixedTile._step: capacitor code after ``n`` pulses, up if ``rise``.
+def stepped(old, count, falls, up, down, slope_up, slope_down, v_min, v_max):
+    """Twin of FixedTile._step: capacitor code after ``count`` pulses.
 
-    Scalars only: an array as argument would cost two reference counts per event.
+    ``falls`` is 0 or -1. Without branches, and with ``up`` and ``down`` both given: signs are
+    random, and LLVM vectorises no loop that loads one or the other.
     """
-    old, m = np.int32(v), np.int32(n)
-    if rise:
-        factor = 16384 - asr(old * np.int32(slope_up), 15)
-        size = np.int32(np.int32(m * np.int32(up)) * np.int32(factor))
-        return min(np.int32(old + asr(size + 131072, 18)), np.int32(v_max))
-    factor = 16384 + asr(old * np.int32(slope_down), 15)
-    size = np.int32(np.int32(m * np.int32(down)) * np.int32(factor))
-    return max(np.int32(old - asr(size + 131072, 18)), np.int32(v_min))
+    step = np.int32(up ^ np.int32(np.int32(up ^ down) & falls))
+    slope = np.int32(slope_up) if falls == 0 else np.int32(slope_down)
+    bent = asr(old * slope, 15)
+    # x ^ -1 minus -1 is -x: negates where the capacitor falls
+    factor = np.int32(np.int32(16384) - np.int32(np.int32(bent ^ falls) - falls))
+    size = asr(np.int32(np.int32(count * step) * factor) + 131072, 18)
+    new = np.int32(old + np.int32(np.int32(size ^ falls) - falls))
+    return min(max(new, np.int32(v_min)), np.int32(v_max))
 
 
 @njit(inline="always")
-def moved(old, new, ref, sign):
-    """Change of the cached weight when a capacitor moves."""
-    return sign * (asr(new - ref + 2, 2) - asr(old - ref + 2, 2))
+def moved(old, new, shifted, inverse):
+    """Change of the cached weight when a capacitor moves.
+
+    ``shifted`` is 2 less the reference cell, ``inverse`` 0 or (polarity -1) -1.
+    """
+    change = np.int32(asr(new + shifted, 2) - asr(old + shifted, 2))
+    return np.int32(np.int32(change ^ inverse) - inverse)
 
 
 @njit
 def sweep(v, w, up, down, count, fall, flip, ref, sign, slope_up, slope_down, v_min, v_max):
     """Step a row of cells by ``count`` pulses and patch its cached weights.
 
-    ``fall ^ flip`` is 0 where the capacitor rises and -1 where it falls. Written without
-    branches, and with one load of every array a cell: else LLVM does not vectorise.
+    ``fall ^ flip`` is 0 where the capacitor rises and -1 where it falls.
     """
-    turn, inverse = np.int32(flip), np.int32(-1 if sign < 0 else 0)
-    low, high = np.int32(v_min), np.int32(v_max)
-    shifted = np.int32(2 - ref)
+    turn, shifted = np.int32(flip), np.int32(2 - ref)
+    inverse = np.int32(-1 if sign < 0 else 0)
     for j in range(v.size):
-        falls = np.int32(fall[j] ^ turn)
-        old, rise = np.int32(v[j]), np.int32(up[j])
-        step = np.int32(rise ^ np.int32(np.int32(rise ^ np.int32(down[j])) & falls))
-        slope = np.int32(slope_up) if falls == 0 else np.int32(slope_down)
-        bent = asr(old * slope, 15)
-        # x ^ -1 minus -1 is -x: negates where the capacitor falls
-        factor = np.int32(np.int32(16384) - np.int32(np.int32(bent ^ falls) - falls))
-        size = np.int32(np.int32(np.int32(count[j]) * step) * factor)
-        size = asr(size + 131072, 18)
-        new = np.int32(old + np.int32(np.int32(size ^ falls) - falls))
-        new = min(max(new, low), high)
+        old, falls, n = np.int32(v[j]), np.int32(fall[j] ^ turn), np.int32(count[j])
+        u, d = np.int32(up[j]), np.int32(down[j])
+        new = stepped(old, n, falls, u, d, slope_up, slope_down, v_min, v_max)
         v[j] = new
-        change = np.int32(asr(new + shifted, 2) - asr(old + shifted, 2))
-        w[j] = np.int32(np.int32(w[j]) + np.int32(np.int32(change ^ inverse) - inverse))
+        w[j] = np.int32(np.int32(w[j]) + moved(old, new, shifted, inverse))
 
 
 @njit

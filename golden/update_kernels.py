@@ -107,6 +107,7 @@ def _move(p, c, layer, x, count, fall, rows_on, cols_on):
     rows, stride, sign = g[ROWS], g[STRIDE], p.sign[0]
     v, w, up, down = p.v, p.w, p.up, p.down
     su, sd, lo, hi = c.slope_up, c.slope_down, c.v_min, c.v_max
+    inverse = np.int32(-1 if sign < 0 else 0)
     first = last = 0
     for cb in range(g[COL_BLOCKS]):
         c0, c1 = p.tiles[g[TILE0] + cb, C0], p.tiles[g[TILE0] + cb, C1]
@@ -116,7 +117,7 @@ def _move(p, c, layer, x, count, fall, rows_on, cols_on):
         if first == last:
             continue
         c1 = padded(c1, g)
-        counts, falls = count[c0:c1], fall[c0:c1]
+        counts, senses = count[c0:c1], fall[c0:c1]
         for i in rows_on:
             ref = p.v_ref[g[SIDE0] + cb * rows + i]
             flip = -1 if (x[i] < 0) != (sign < 0) else 0
@@ -129,7 +130,7 @@ def _move(p, c, layer, x, count, fall, rows_on, cols_on):
                     up[a:b],
                     down[a:b],
                     counts,
-                    falls,
+                    senses,
                     flip,
                     ref,
                     sign,
@@ -139,14 +140,15 @@ def _move(p, c, layer, x, count, fall, rows_on, cols_on):
                     hi,
                 )
                 continue
+            turn, shifted = np.int32(flip), np.int32(2 - ref)
             for b in range(first, last):
                 j = cols_on[b]
                 k = at + j
-                old = np.int32(v[k])
-                rise = fall[j] == flip
-                new = stepped(old, count[j], rise, up[k], down[k], su, sd, lo, hi)
+                old, falls = np.int32(v[k]), np.int32(fall[j] ^ turn)
+                u, d = np.int32(up[k]), np.int32(down[k])
+                new = stepped(old, count[j], falls, u, d, su, sd, lo, hi)
                 v[k] = new
-                w[k] += moved(old, new, ref, sign)
+                w[k] += moved(old, new, shifted, inverse)
 
 
 @njit(inline="always")

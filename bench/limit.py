@@ -17,6 +17,8 @@ __all__ = ["Work", "rates", "work"]
 
 #: Lanes of a row in the measurements: a padded row of the first layer.
 _N = 256
+#: Slopes and bounds of a capacitor, as in the tuned preset.
+CURVE = (2048, 2048, -26214, 26214)
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def _step_alone(v, w, columns, up, down, fall):
     for j in columns:
         old, u, d = np.int32(v[j]), np.int32(up[j]), np.int32(down[j])
         one, zero = np.int32(1), np.int32(0)
-        v[j] = cell_kernels.stepped(old, one, fall[j], u, d, 800, 800, -26000, 26000)
+        v[j] = cell_kernels.stepped(old, one, fall[j], u, d, CURVE)
         w[j] += cell_kernels.moved(old, np.int32(v[j]), zero, zero)
 
 
@@ -173,7 +175,7 @@ def rates(engine) -> dict[str, float]:
         "sweep": _rate(
             cell_kernels.sweep,
             _N,
-            *(small(), small(), up, down, ones, fall, 0, 3, 1, 800, 800, -26000, 26000),
+            *(small(), small(), up, down, ones, fall, 0, 3, 1, CURVE),
         ),
         "step": _rate(_step_alone, 20, small(), small(), columns, up, down, fall),
         "age": _rate(cell_kernels._leak_row, _N, small(), small(), leak, 19661, 3, 5, 1),

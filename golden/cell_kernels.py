@@ -59,12 +59,14 @@ def bell_of(head, lane, amp):
 
 
 @njit(inline="always")
-def stepped(old, count, falls, up, down, slope_up, slope_down, v_min, v_max):
+def stepped(old, count, falls, up, down, curve):
     """Twin of FixedTile._step: capacitor code after ``count`` pulses.
 
-    ``falls`` is 0 or -1. Without branches, and with ``up`` and ``down`` both given: signs are
-    random, and LLVM vectorises no loop that loads one or the other.
+    ``falls`` is 0 or -1, ``curve`` is (slope_up, slope_down, v_min, v_max). Without branches, and
+    with ``up`` and ``down`` both given: signs are random, and LLVM vectorises no loop that loads
+    one or the other.
     """
+    slope_up, slope_down, v_min, v_max = curve
     step = np.int32(up ^ np.int32(np.int32(up ^ down) & falls))
     slope = np.int32(slope_up) if falls == 0 else np.int32(slope_down)
     bent = asr(old * slope, 15)
@@ -86,7 +88,7 @@ def moved(old, new, shifted, inverse):
 
 
 @njit
-def sweep(v, w, up, down, count, fall, flip, ref, sign, slope_up, slope_down, v_min, v_max):
+def sweep(v, w, up, down, count, fall, flip, ref, sign, curve):
     """Step a row of cells by ``count`` pulses and patch its cached weights.
 
     ``fall ^ flip`` is 0 where the capacitor rises and -1 where it falls.
@@ -96,7 +98,7 @@ def sweep(v, w, up, down, count, fall, flip, ref, sign, slope_up, slope_down, v_
     for j in range(v.size):
         old, falls, n = np.int32(v[j]), np.int32(fall[j] ^ turn), np.int32(count[j])
         u, d = np.int32(up[j]), np.int32(down[j])
-        new = stepped(old, n, falls, u, d, slope_up, slope_down, v_min, v_max)
+        new = stepped(old, n, falls, u, d, curve)
         v[j] = new
         w[j] = np.int32(np.int32(w[j]) + moved(old, new, shifted, inverse))
 

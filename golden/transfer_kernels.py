@@ -192,13 +192,13 @@ def _row(p, c, layer, t, cb, i, new, goal, given, work):
             aim[j] += asr(target[j] - got[j], 1) * todo[j]
     count, fall, flip = plus, minus, -1 if new < 0 else 0
     ref, v, w, up, down = p.v_ref[side], p.v[a:b], p.w[a:b], p.up[a:b], p.down[a:b]
-    su, sd, lo, hi = c.slope_up, c.slope_down, c.v_min, c.v_max
+    curve = (c.slope_up, c.slope_down, c.v_min, c.v_max)
     for _ in range(c.tune_rounds if c.capacitor else 0):
         spent = _tune_pulses(goal, got, c.tune_tolerance, c.tune_mult, count, fall)
         if spent == 0:
             break
         pulses += spent
-        sweep(v, w, up, down, count, fall, flip, ref, new, su, sd, lo, hi)
+        sweep(v, w, up, down, count, fall, flip, ref, new, curve)
         p.counts[t, PULSES] += 1
         _read(p, c, t, a, b, top, got)
     squares = failed = 0

@@ -65,9 +65,8 @@ def update(p, c, layer, x, d, column0, lines):
         Activations of the rows and errors of the columns.
     column0 : int
         First column lane of the layer.
-    lines : tuple of four ndarray of int32, at least as long as the padded lines
-        Scratch: pulse counts of rows, rows that fire; counts and sense of columns, columns that
-        fire.
+    lines : tuple of four ndarray, at least as long as the padded lines
+        Scratch: pulse counts and sense of lines (int32); rows and columns that fire (int64).
     """
     g = p.layers[layer]
     rows, cols, stride = g[ROWS], g[COLS], g[STRIDE]
@@ -106,7 +105,7 @@ def _move(p, c, layer, x, count, fall, rows_on, cols_on):
     g = p.layers[layer]
     rows, stride, sign = g[ROWS], g[STRIDE], p.sign[0]
     v, w, up, down = p.v, p.w, p.up, p.down
-    su, sd, lo, hi = c.slope_up, c.slope_down, c.v_min, c.v_max
+    curve = (c.slope_up, c.slope_down, c.v_min, c.v_max)
     inverse = np.int32(-1 if sign < 0 else 0)
     first = last = 0
     for cb in range(g[COL_BLOCKS]):
@@ -124,21 +123,7 @@ def _move(p, c, layer, x, count, fall, rows_on, cols_on):
             at = g[CELL0] + i * stride
             if (last - first) * ALONE > BEGIN + c1 - c0:
                 a, b = at + c0, at + c1
-                sweep(
-                    v[a:b],
-                    w[a:b],
-                    up[a:b],
-                    down[a:b],
-                    counts,
-                    senses,
-                    flip,
-                    ref,
-                    sign,
-                    su,
-                    sd,
-                    lo,
-                    hi,
-                )
+                sweep(v[a:b], w[a:b], up[a:b], down[a:b], counts, senses, flip, ref, sign, curve)
                 continue
             turn, shifted = np.int32(flip), np.int32(2 - ref)
             for b in range(first, last):
@@ -146,7 +131,7 @@ def _move(p, c, layer, x, count, fall, rows_on, cols_on):
                 k = at + j
                 old, falls = np.int32(v[k]), np.int32(fall[j] ^ turn)
                 u, d = np.int32(up[k]), np.int32(down[k])
-                new = stepped(old, count[j], falls, u, d, su, sd, lo, hi)
+                new = stepped(old, count[j], falls, u, d, curve)
                 v[k] = new
                 w[k] += moved(old, new, shifted, inverse)
 

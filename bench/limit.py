@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from analog_models.tile import RESET
 from golden import cell_kernels, kernels, transfer_kernels, update_kernels
 from golden.pools import CONVERSIONS, PULSES, WRITES
 from golden.trainer import FixedEngine, MachineEngine
@@ -163,7 +162,7 @@ def rates(engine) -> dict[str, float]:
     acc, state = np.zeros(_N, np.int32), wide(1, 2**31 - 1).astype(np.uint32)
     columns = np.sort(rng.choice(_N, 20, replace=False))
     up, down = np.full(_N, 512, np.int16), np.full(_N, 512, np.int16)
-    leak, erase = np.full(_N, 50, np.int16), np.full(_N, RESET, np.int32)
+    leak = np.full(_N, 50, np.int16)
     ones, fall = np.ones(_N, np.int32), -(rng.random(_N) < 0.5).astype(np.int32)
     macs = _rate(kernels._multiply, 16 * _N, weights, 0, _N, x, np.arange(16), 16, acc)
     pool = engine.pools.w  # the weights of all layers, as they lie
@@ -181,8 +180,8 @@ def rates(engine) -> dict[str, float]:
         "age": _rate(cell_kernels._leak_row, _N, small(), small(), leak, 19661, 3, 5, 1),
         "read": _rate(transfer_kernels._codes, _N, small(), wide(-9, 9), head, 700, 11, 12, wide()),
         "write": _rate(
-            transfer_kernels._write,
+            transfer_kernels._set,
             _N,
-            *(np.abs(small()), small(), erase, wide(), ones, head, 0, 33, 16, 6554),
+            *(np.abs(small()), small(), wide(), ones, head, 0, 6554),
         ),
     }

@@ -62,9 +62,8 @@ class Pools(NamedTuple):
     layer_counters: np.ndarray  # int64, the machine's
     sign: np.ndarray  # int64 (1,): polarity of all tiles
     drift_ticks: np.ndarray  # int32
-    set_mean: np.ndarray  # int32
-    set_amp: np.ndarray  # int32
-    duration: np.ndarray  # int32 (256,): SET table of the transfer unit
+    shot_mean: np.ndarray  # int32 (256,): conductance code that a SET for an aim makes
+    shot_amp: np.ndarray  # int32 (256,): amplitude of its noise
 
 
 class Constants(NamedTuple):
@@ -214,9 +213,8 @@ def pack(machine: Machine) -> tuple[Pools, Constants]:
         layer_counters=machine.layer_counters,
         sign=np.array([machine.sign], np.int64),
         drift_ticks=tables.drift_ticks,
-        set_mean=tables.set_mean,
-        set_amp=tables.set_amp,
-        duration=machine.transfer_tables.duration,
+        shot_mean=tables.set_mean[machine.transfer_tables.duration],
+        shot_amp=tables.set_amp[machine.transfer_tables.duration],
     )
     return pools, _constants(machine, tables)
 

@@ -3,8 +3,6 @@
 
 import numpy as np
 
-from analog_models.tile import RESET
-
 from .cell_kernels import bell_of, mix, refresh_row, sweep
 from .jit import njit
 from .pools import (
@@ -53,43 +51,39 @@ def _read(p, c, t, a, b, top, out):
     _codes(p.w[a:b], offset, head, amp, c.read_shift, c.read_bits, out)
 
 
-@njit
-def _look_up(codes, set_mean, set_amp, mean, amp):
-    """Mean and noise of each code; apart from :func:`_write`, which vectorises without it."""
-    for j in range(codes.size):
-        k = 0 if codes[j] == RESET else codes[j]
-        mean[j], amp[j] = set_mean[k], set_amp[k]
+@njit(inline="always")
+def _next_write(p, t):
+    """Mixed head of the next PROGRAM or INIT of a tile; counts it."""
+    head = mix(np.uint32(p.tiles[t, KEY_WRITE] + p.counts[t, WRITES]))
+    p.counts[t, WRITES] += 1
+    return head
 
 
 @njit
-def _write(g, response, codes, mean, amp, head, odd, g_reset, reset_amp, g_max):
-    """Twin of FixedTile.program for the G+ (``odd`` 0) or G- (1) devices of a row.
-
-    HOLD has mean and noise 0, so that it falls out as a SET that reaches nothing.
-    """
+def _set(g, response, mean, amp, head, odd, g_max):
+    """SET the G+ (``odd`` 0) or G- (1) devices of a row; HOLD has mean and noise 0."""
     for j in range(g.size):
-        reset = codes[j] == RESET
-        aim = np.int32(mean[j] + asr(mean[j] * np.int32(response[j]) + 2048, 12))
-        aim = np.int32(g_reset) if reset else aim
-        noise = bell_of(head, 2 * j + odd, np.int32(reset_amp) if reset else amp[j])
-        new = min(max(np.int32(aim + noise), np.int32(0)), np.int32(g_max))
-        g[j] = new if reset else max(new, np.int32(g[j]))
+        grown = np.int32(mean[j] + asr(mean[j] * np.int32(response[j]) + 2048, 12))
+        new = np.int32(grown + bell_of(head, 2 * j + odd, amp[j]))
+        g[j] = max(min(max(new, np.int32(0)), np.int32(g_max)), np.int32(g[j]))
+
+
+@njit
+def _reset(g, todo, head, odd, g_reset, reset_amp, g_max):
+    """RESET the G+ (``odd`` 0) or G- (1) devices of a row that are to do."""
+    for j in range(g.size):
+        new = np.int32(np.int32(g_reset) + bell_of(head, 2 * j + odd, reset_amp))
+        new = min(max(new, np.int32(0)), np.int32(g_max))
+        g[j] = new if todo[j] != 0 else np.int32(g[j])
 
 
 @njit(inline="always")
-def _program(p, c, t, a, b, plus, minus, mean, amp, sets):
-    """Twin of FixedTile.program; ``mean`` and ``amp`` are scratch, zero unless it ``sets``."""
-    head = mix(np.uint32(p.tiles[t, KEY_WRITE] + p.counts[t, WRITES]))
-    p.counts[t, WRITES] += 1
+def _erase(p, c, t, a, b, todo):
+    """Twin of FixedTile.program with RESET for both devices of the cells to do."""
+    head = _next_write(p, t)
     p.counts[t, AGE] = 0
-    low, noise, high = c.g_reset, c.reset_amp, c.g_max
-    if sets:
-        _look_up(plus, p.set_mean, p.set_amp, mean, amp)
-    _write(p.g_plus[a:b], p.response_plus[a:b], plus, mean, amp, head, 0, low, noise, high)
-    if sets:
-        _look_up(minus, p.set_mean, p.set_amp, mean, amp)
-    _write(p.g_minus[a:b], p.response_minus[a:b], minus, mean, amp, head, 1, low, noise, high)
-    mean[:], amp[:] = 0, 0
+    _reset(p.g_plus[a:b], todo, head, 0, c.g_reset, c.reset_amp, c.g_max)
+    _reset(p.g_minus[a:b], todo, head, 1, c.g_reset, c.reset_amp, c.g_max)
 
 
 @njit
@@ -101,8 +95,7 @@ def _fill(v, head, amp, v_min, v_max):
 @njit(inline="always")
 def _init(p, c, t, a, b, side):
     """Twin of FixedTile.init."""
-    head = mix(np.uint32(p.tiles[t, KEY_WRITE] + p.counts[t, WRITES]))
-    p.counts[t, WRITES] += 1
+    head = _next_write(p, t)
     _fill(p.v[a:b], head, c.init_amp, c.v_min, c.v_max)
     p.v_ref[side] = min(max(bell_of(head, b - a, c.init_amp), c.v_min), c.v_max)
 
@@ -117,27 +110,51 @@ def _settle(goal, gain, phase):
 
 
 @njit
-def _set_codes(aim, todo, duration, small_target, plus, minus):
-    """Twin of transfer.set_codes; returns the shots."""
+def _aimed(aim, todo, shot_mean, shot_amp, small_target, mean, amp):
+    """Twin of transfer.set_codes: mean and noise of each cell's shot; returns the shots."""
     shots = np.int32(0)
     for j in range(aim.size):
         size = abs(aim[j])
         shoots = (todo[j] != 0) & (size >= small_target) & (size > 0)
-        code = duration[min(asr(size, 3), np.int32(255))] if shoots else 0
+        k = min(asr(size, 3), np.int32(255))
+        mean[j] = shot_mean[k] if shoots else 0
+        amp[j] = shot_amp[k] if shoots else 0
         shots += shoots
-        plus[j] = code if aim[j] > 0 else 0
-        minus[j] = code if aim[j] < 0 else 0
     return shots
 
 
 @njit
-def _verify(target, got, tolerance, todo, erase):
-    """Close what is within tolerance, RESET the rest; returns how many are open."""
+def _one_sign(aim, sign, mean, amp, out_mean, out_amp):
+    """Keep the shots of the cells whose aim has the given sign."""
+    for j in range(aim.size):
+        keep = np.int32(aim[j] * np.int32(sign)) > 0
+        out_mean[j] = mean[j] if keep else np.int32(0)
+        out_amp[j] = amp[j] if keep else np.int32(0)
+
+
+@njit(inline="always")
+def _shoot(p, c, t, a, b, aim, todo, mean, amp, one_mean, one_amp):
+    """Twin of FixedTile.program with the SET codes for ``aim``; returns the shots.
+
+    The last four are scratch, each an array of its own: rows of a slice do not vectorise.
+    """
+    shots = _aimed(aim, todo, p.shot_mean, p.shot_amp, c.small_target, mean, amp)
+    head = _next_write(p, t)
+    p.counts[t, AGE] = 0
+    _one_sign(aim, 1, mean, amp, one_mean, one_amp)
+    _set(p.g_plus[a:b], p.response_plus[a:b], one_mean, one_amp, head, 0, c.g_max)
+    _one_sign(aim, -1, mean, amp, one_mean, one_amp)
+    _set(p.g_minus[a:b], p.response_minus[a:b], one_mean, one_amp, head, 1, c.g_max)
+    return shots
+
+
+@njit
+def _verify(target, got, tolerance, todo):
+    """Close what is within tolerance; returns how many are still to do."""
     left = np.int32(0)
     for j in range(target.size):
         still = (todo[j] != 0) & (abs(target[j] - got[j]) > tolerance)
         todo[j] = still
-        erase[j] = RESET if still else 0
         left += still
     return left
 
@@ -166,31 +183,30 @@ def _row(p, c, layer, t, cb, i, new, goal, given, work):
     side = g[SIDE0] + cb * g[ROWS] + i
     goal = goal[:n]
     got, target, aim, todo = work[0, :n], work[1, :n], work[2, :n], work[3, :n]
-    plus, minus, mean, amp = work[4, :n], work[5, :n], work[6, :n], work[7, :n]
     if not given:
         _read(p, c, t, a, b, top, goal)
         _settle(goal, p.gain[0], i - p.tiles[t, R0] + 5 * p.counters[4])
     if c.capacitor:
         _init(p, c, t, a, b, side)
-    plus[:], todo[:], mean[:], amp[:] = RESET, 1, 0, 0
-    _program(p, c, t, a, b, plus, plus, mean, amp, False)
+    mean, amp, one_mean, one_amp = work[4, :n], work[5, :n], work[6, :n], work[7, :n]
+    todo[:] = 1
+    _erase(p, c, t, a, b, todo)
     refresh_row(p, c, layer, cb, i, c0, c1, new)
     _read(p, c, t, a, b, top, got)
     target[:] = goal - np.int32(new * c.target_offset)
     aim[:] = target - got
     shots = pulses = 0
     for attempt in range(c.retries + 1):
-        shots += _set_codes(aim, todo, p.duration, c.small_target, plus, minus)
-        _program(p, c, t, a, b, plus, minus, mean, amp, True)
+        shots += _shoot(p, c, t, a, b, aim, todo, mean, amp, one_mean, one_amp)
         refresh_row(p, c, layer, cb, i, c0, c1, new)
         _read(p, c, t, a, b, top, got)
-        left = _verify(target, got, c.set_tolerance, todo, plus)
+        left = _verify(target, got, c.set_tolerance, todo)
         if attempt == c.retries or left == 0:
             break
-        _program(p, c, t, a, b, plus, plus, mean, amp, False)
+        _erase(p, c, t, a, b, todo)
         for j in range(n):
             aim[j] += asr(target[j] - got[j], 1) * todo[j]
-    count, fall, flip = plus, minus, -1 if new < 0 else 0
+    count, fall, flip = mean, amp, -1 if new < 0 else 0  # the same scratch
     ref, v, w, up, down = p.v_ref[side], p.v[a:b], p.w[a:b], p.up[a:b], p.down[a:b]
     curve = (c.slope_up, c.slope_down, c.v_min, c.v_max)
     for _ in range(c.tune_rounds if c.capacitor else 0):

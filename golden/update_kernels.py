@@ -32,8 +32,8 @@ from .shift import asr
 __all__ = ["ALONE", "BEGIN", "update"]
 
 #: A sweep takes as long as to begin with :data:`BEGIN` cells more, and a cell stepped alone as long
-#: as :data:`ALONE` cells in a sweep (measured: 20 ns; 4.5 and 0.4 ns).
-BEGIN, ALONE = 50, 11
+#: as :data:`ALONE` cells in a sweep (measured: about 20, 4 and 0.4 ns).
+BEGIN, ALONE = 50, 10
 
 
 @njit

@@ -21,6 +21,14 @@ from .train import RunOptions, resume_options, train, without_intervals
 __all__ = ["main"]
 
 
+#: What ``--compare`` shows.
+_WHY = (
+    "Why polarity inversion: the steps up and down of a device differ, so that an interval of "
+    "training drags each weight its own way, and without inversion the next one drags on. With "
+    "inversion the capacitor counts with the other sign there, and drags the weight back."
+)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="crossforge", description="Analog-memory training chips.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -115,6 +123,8 @@ def _train(args) -> None:
         table.add_row(name, f"{m['test_accuracy'][-1]:.2f}", speed, f"{m['cpu_seconds']:.1f}")
     console = Console()
     console.print(table)
+    if extra:
+        console.print(_WHY)
     if out is not None:
         console.print(f"Figures and metrics are in {out}")
 

@@ -35,8 +35,11 @@ def compare(options: RunOptions, out: Path | None, *, resume=False, quiet=False)
         folder = None if out is None else out / name.replace(" ", "-")
         other = replace(options, compare=False, **changes)
         others[name] = _train_or_take(other, folder, resume=resume, quiet=quiet, name=name)
-    baseline = others["baseline"]["test_accuracy"]
-    metrics = train(options, out, resume=resume, quiet=quiet, baseline=baseline)
+    beside = {
+        "baseline_accuracy": others["baseline"]["test_accuracy"],
+        "no_inversion_accuracy": others["without polarity inversion"]["test_accuracy"],
+    }
+    metrics = train(options, out, resume=resume, quiet=quiet, beside=beside)
     return metrics | {"compare": {name: without_intervals(m) for name, m in others.items()}}
 
 

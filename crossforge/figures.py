@@ -98,6 +98,11 @@ def _accuracy(metrics):
         ("train_accuracy", {"color": _COLOURS[1], "alpha": 0.8}, "chip, while training"),
         ("test_accuracy", {"color": _COLOURS[0], "linewidth": 2}, "chip, test"),
         ("baseline_accuracy", {"color": "0.25", "linestyle": "--"}, "software (float32), test"),
+        (
+            "no_inversion_accuracy",
+            {"color": _COLOURS[2], "linestyle": "-."},
+            "chip without polarity inversion, test",
+        ),
     ):
         values = metrics.get(key)
         if values:

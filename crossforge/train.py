@@ -112,7 +112,7 @@ def _common(options, epochs, count, history, cpu_seconds):
 
 
 def train(
-    options: RunOptions, out: Path | None, *, resume=False, quiet=False, baseline=None, name=None
+    options: RunOptions, out: Path | None, *, resume=False, quiet=False, beside=None, name=None
 ):
     """Run an experiment; return its metrics (see docs/metrics.md).
 
@@ -125,8 +125,9 @@ def train(
         Continue from the checkpoint in ``out`` (from the start if the run died before its first).
     quiet : bool
         No progress bar.
-    baseline : list of float, optional
-        Test accuracy per epoch of the software baseline, for the figure.
+    beside : dict of str to list of float, optional
+        Test accuracies per epoch of other runs, for metrics and figure: ``baseline_accuracy``,
+        ``no_inversion_accuracy``.
     name : str, optional
         What the progress bar calls the run (default: the preset).
     """
@@ -188,7 +189,9 @@ def train(
     cap = config.tile.cell.capacitor
     metrics = {
         **_common(options, epochs, len(x), model.history_, model.cpu_seconds_),
-        "baseline_accuracy": baseline,
+        "baseline_accuracy": None,
+        "no_inversion_accuracy": None,
+        **(beside or {}),
         "transfers": int(model.engine_.machine.counters[4]),
         "digest": model.digest(),
         "learning_rate": {

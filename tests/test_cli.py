@@ -159,7 +159,10 @@ def test_compare_trains_three_and_resumes_where_it_was_cut(tmp_path, capsys, dat
     assert set(whole["compare"]) == {"baseline", "without polarity inversion"}
     assert whole["compare"]["baseline"]["preset"] == "mnist-float"
     assert whole["compare"]["without polarity inversion"]["without"] == ["polarity-inversion"]
-    assert whole["baseline_accuracy"] == whole["compare"]["baseline"]["test_accuracy"]
+    others = whole["compare"]
+    assert whole["baseline_accuracy"] == others["baseline"]["test_accuracy"]
+    alone = others["without polarity inversion"]["test_accuracy"]
+    assert whole["no_inversion_accuracy"] == alone
     # as if killed in the second of three: the first is finished, the third not begun
     (folder / "metrics.json").unlink()
     (folder / "checkpoint").unlink()

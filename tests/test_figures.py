@@ -20,6 +20,7 @@ def run(intervals=3, **changes):
         "test_accuracy": [90.0, 92.0],
         "train_accuracy": [85.0, 93.0],
         "baseline_accuracy": None,
+        "no_inversion_accuracy": None,
         "layers": LAYERS,
         "intervals": [
             {
@@ -78,6 +79,13 @@ def test_figures_show_baseline_and_single_transfer(tmp_path, usual):
     images = draw(tmp_path, run(intervals=1, baseline_accuracy=[94.0, 95.0]))
     same = {name for name in NAMES if np.array_equal(images[name], usual[1][name])}
     assert same == {"conductances", "weights"}
+
+
+@pytest.mark.parametrize("name", ["baseline_accuracy", "no_inversion_accuracy"])
+def test_figure_of_accuracy_shows_each_run_beside(tmp_path, usual, name):
+    images = draw(tmp_path, run(**{name: [94.0, 95.0]}))
+    changed = {k for k in NAMES if not np.array_equal(images[k], usual[1][k])}
+    assert changed == {"accuracy"}
 
 
 def test_figures_take_degenerate_runs_and_replace_old_files(tmp_path, usual):

@@ -114,7 +114,7 @@ def _accuracy(metrics):
     off = f", without {', '.join(metrics['without'])}" if metrics["without"] else ""
     title = f"{metrics['preset']}, seed {metrics['seed']}{off}"
     axis.set(xlabel="epoch", ylabel="accuracy, %", title=title)
-    axis.legend(title="after the last epoch", loc="lower right", frameon=False)
+    axis.legend(title="after the last epoch", loc="best", frameon=False)
     return figure
 
 

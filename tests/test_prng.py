@@ -2,13 +2,57 @@
 import numpy as np
 import pytest
 
-from analog_models.prng import BELL_SD, bell, derive, mix32, permutation, words
+from analog_models.prng import (
+    BELL_SD,
+    GOLDEN,
+    bell,
+    derive,
+    mix32,
+    permutation,
+    scaled_bell,
+    words,
+)
+
+
+def lowbias32(x):
+    """The published mixer in Python's own integers."""
+    x ^= x >> 16
+    x = x * 0x7FEB352D % 2**32
+    x ^= x >> 15
+    x = x * 0x846CA68B % 2**32
+    return x ^ x >> 16
 
 
 def test_mix32_is_bijective_on_a_sample_and_pinned():
     x = np.arange(1 << 16, dtype=np.uint32)
     assert np.unique(mix32(x)).size == x.size
     assert mix32(np.array([1], np.uint32)).tolist() == [1753845952]
+
+
+def test_mix32_is_lowbias32():
+    x = [0, 1, 0xFFFF, 0x10000, 0x80000000, 0xDEADBEEF, 0xFFFFFFFF]
+    assert mix32(np.array(x, np.uint32)).tolist() == [lowbias32(v) for v in x]
+
+
+def test_words_and_keys_are_the_documented_mixes():
+    head = lowbias32((0xFFFFFFF0 + 100) % 2**32)
+    lanes = [lowbias32((head + lane * GOLDEN) % 2**32) for lane in range(20)]
+    assert words(0xFFFFFFF0, 100, 20).tolist() == lanes
+    key = lowbias32(0x89ABCDEF)
+    for word in (0x1234567, 5, 7):  # the seed's upper half, then the path
+        key = lowbias32(((key ^ word) + GOLDEN) % 2**32)
+    assert derive(0x0123456789ABCDEF, 5, 7) == key
+
+
+def test_bell_adds_the_bytes():
+    word = np.array([0, 0xFFFFFFFF, 0x01020304, 0xFF000000, 0x00FF0000, 0x0000FF00], np.uint32)
+    sums = np.array([0, 1020, 10, 255, 255, 255]) - 510
+    assert bell(word).tolist() == sums.tolist()
+    assert scaled_bell(word, 3).tolist() == [(3 * s + 128) // 256 for s in sums.tolist()]
+
+
+def test_bell_sd_is_that_of_four_bytes():
+    assert BELL_SD == pytest.approx(np.sqrt(4 * np.var(np.arange(256))), rel=1e-12)
 
 
 def test_words_depend_on_key_counter_and_lane_only():

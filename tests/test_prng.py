@@ -15,7 +15,7 @@ from analog_models.prng import (
 
 
 def lowbias32(x):
-    """The published mixer in Python's own integers."""
+    """Mix a word as published, in Python's own integers."""
     x ^= x >> 16
     x = x * 0x7FEB352D % 2**32
     x ^= x >> 15

@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.progress import track
 
 from crossforge.experiments import ALL_SWITCHES
-from crossforge.train import RunOptions, train
+from crossforge.run import RunOptions
+from crossforge.train import train
 
 CHIP: dict[str, dict] = {"chip": {}}
 SOFTWARE = {

@@ -16,7 +16,9 @@ from .compare import compare
 from .diagnose import diagnose, report
 from .experiments import ALL_SWITCHES, EXPERIMENTS
 from .listing import presets_json, presets_table
-from .train import RunOptions, resume_options, train, without_intervals
+from .run import TILES as TILE_MODELS
+from .run import RunOptions, asked, read_metrics
+from .train import train, without_intervals
 
 __all__ = ["main"]
 
@@ -33,22 +35,20 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="crossforge", description="Analog-memory training chips.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    p = commands.add_parser("train", help="train a network on the chip")
-    meanings = "; ".join(f"{name}: {e.meaning}" for name, e in EXPERIMENTS.items())
-    p.add_argument(
-        "--preset", choices=EXPERIMENTS, default="mnist", help=f"{meanings} (default: %(default)s)"
+    # options that are not given are left out, so that --resume can tell
+    p = commands.add_parser(
+        "train", help="train a network on the chip", argument_default=argparse.SUPPRESS
     )
+    meanings = "; ".join(f"{name}: {e.meaning}" for name, e in EXPERIMENTS.items())
+    p.add_argument("--preset", choices=EXPERIMENTS, help=f"{meanings} (default: mnist)")
     p.add_argument("--epochs", type=int, metavar="N", help="epochs (default: the preset's, 20)")
     p.add_argument(
         "--examples", type=int, metavar="N", help="use the first N training examples (default: all)"
     )
-    p.add_argument(
-        "--seed", type=int, default=1, metavar="S", help="fixes every random bit (default: 1)"
-    )
+    p.add_argument("--seed", type=int, metavar="S", help="fixes every random bit (default: 1)")
     p.add_argument(
         "--validation",
         type=int,
-        default=0,
         metavar="N",
         help="hold out the last N training examples and test on them instead of the test set",
     )
@@ -57,29 +57,32 @@ def _parser() -> argparse.ArgumentParser:
     )
     p.add_argument(
         "--tile",
-        choices=("fixed", "physical", "ideal"),
-        default="fixed",
-        help="tile model: integers, SI units, or integers with every effect off "
-        "(default: %(default)s)",
+        choices=TILE_MODELS,
+        help="tile model: integers, SI units, or integers with every effect off (default: fixed)",
     )
-    p.add_argument(
-        "--without", default="", metavar="A,B", help=f"turn effects off: {', '.join(ALL_SWITCHES)}"
-    )
+    p.add_argument("--without", metavar="A,B", help=f"turn effects off: {', '.join(ALL_SWITCHES)}")
     p.add_argument(
         "--compare",
         action="store_true",
         help="also train the software baseline and the chip without polarity inversion",
     )
     p.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder for metrics, figures, checkpoint"
+        "--out",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="folder for metrics, figures, checkpoint",
     )
     p.add_argument(
         "--resume",
         type=Path,
+        default=None,
         metavar="DIR",
         help="continue the run in this folder as it was asked for; only --epochs may change",
     )
-    p.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
+    p.add_argument(
+        "--json", action="store_true", default=False, help="print one JSON object, nothing else"
+    )
 
     p = commands.add_parser("presets", help="list the presets' numbers with units and sources")
     p.add_argument("name", nargs="?", choices=TILES, help="one preset only")
@@ -93,18 +96,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _options(args) -> RunOptions:
     """Read what a run is asked to do; with ``--resume``, what it was asked to do."""
-    names = ("preset", "epochs", "examples", "seed", "validation", "data", "tile", "compare")
-    given = {n: getattr(args, n) for n in names}
-    given["without"] = tuple(name for name in args.without.split(",") if name)
+    given = {k: v for k, v in vars(args).items() if k not in ("command", "resume", "json", "out")}
+    if "without" in given:
+        given["without"] = tuple(name for name in given["without"].split(",") if name)
     if args.resume is None:
         return RunOptions(**given)
-    for name, value in {**given, "out": args.out}.items():
-        if name != "epochs" and value != getattr(RunOptions(), name, None):
+    for name in (*given, *(("out",) if args.out is not None else ())):
+        if name != "epochs":
             raise ValueError(
                 f"--{name} must not go with --resume: {args.resume / 'run.json'} says what to do"
             )
-    options = resume_options(args.resume)
-    return options if args.epochs is None else replace(options, epochs=args.epochs)
+    return replace(asked(args.resume), **given)
 
 
 def _train(args) -> None:
@@ -116,7 +118,8 @@ def _train(args) -> None:
         print(json.dumps(without_intervals(metrics)))
         return
     table = Table(title=f"{metrics['epochs']} epochs of {metrics['examples']:,} examples")
-    for heading in ("run", "test accuracy, %", "examples per CPU second", "CPU seconds"):
+    what = "accuracy on held-out examples, %" if options.validation else "test accuracy, %"
+    for heading in ("run", what, "examples per CPU second", "CPU seconds"):
         table.add_column(heading, justify="left" if heading == "run" else "right")
     for name, m in {options.preset: metrics, **extra}.items():
         speed = f"{m['examples_per_cpu_second']:,.0f}"
@@ -138,15 +141,7 @@ def _presets(args) -> None:
 
 
 def _diagnose(args) -> None:
-    path = args.run / "metrics.json"
-    try:
-        metrics = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ValueError(
-            f"{args.run} must be the folder of a finished run: no metrics.json"
-        ) from None
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be read: {error}") from None
+    path, metrics = args.run / "metrics.json", read_metrics(args.run)
     try:
         if "intervals" not in metrics and metrics["transfers"] == 0:
             raise ValueError(f"{args.run} is a run in software: there is no chip to diagnose")
@@ -168,7 +163,9 @@ def main(argv=None) -> None:
         print(f"crossforge: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        print("crossforge: interrupted; --resume continues the run", file=sys.stderr)
+        kept = getattr(args, "out", None) or getattr(args, "resume", None)
+        hint = f"; crossforge train --resume {kept} goes on" if kept else ""
+        print(f"crossforge: interrupted{hint}", file=sys.stderr)
         raise SystemExit(130) from None
 
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The claim of the paper in one command: the chip, beside software and without inversion."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
-from .train import RunOptions, begin, train, without_intervals
+from .run import RunOptions, asked, begin, read_metrics
+from .train import dataset, train, without_intervals
 
 __all__ = ["compare"]
 
@@ -26,15 +26,16 @@ def compare(options: RunOptions, out: Path | None, *, resume=False, quiet=False)
     dict
         Metrics of the chip; ``compare`` holds those of the other two by name.
     """
-    if options.preset != "mnist" or options.without or options.tile != "fixed":
-        raise ValueError("--compare must go with preset mnist and no --tile or --without")
+    jobs = {name: replace(options, compare=False, **_OTHERS[name]) for name in _OTHERS}
+    dataset(options)  # what cannot be trained on is refused before anything is lost
     if out is not None and not resume:
         begin(out, options)
-    others = {}
-    for name, changes in _OTHERS.items():
-        folder = None if out is None else out / name.replace(" ", "-")
-        other = replace(options, compare=False, **changes)
-        others[name] = _train_or_take(other, folder, resume=resume, quiet=quiet, name=name)
+        for name, other in jobs.items():
+            begin(_folder(out, name), other)
+    others = {
+        name: _train_or_take(other, None if out is None else _folder(out, name), quiet, name)
+        for name, other in jobs.items()
+    }
     beside = {
         "baseline_accuracy": others["baseline"]["test_accuracy"],
         "no_inversion_accuracy": others["without polarity inversion"]["test_accuracy"],
@@ -43,11 +44,16 @@ def compare(options: RunOptions, out: Path | None, *, resume=False, quiet=False)
     return metrics | {"compare": {name: without_intervals(m) for name, m in others.items()}}
 
 
-def _train_or_take(options, folder, *, resume, quiet, name):
-    """Train a run; when resuming, go on with it, or take its metrics if it is finished."""
-    begun = resume and folder is not None and (folder / "run.json").exists()
+def _folder(out: Path, name: str) -> Path:
+    return out / name.replace(" ", "-")
+
+
+def _train_or_take(options, folder, quiet, name):
+    """Take the metrics of a run if it is finished; else go on with it, or begin it."""
+    begun = folder is not None and (folder / "run.json").exists()
+    begun = begun and replace(asked(folder), epochs=None) == replace(options, epochs=None)
     if begun and (folder / "metrics.json").exists():
-        metrics = json.loads((folder / "metrics.json").read_text())
-        if metrics["epochs"] == options.epochs or options.epochs is None:
+        metrics = read_metrics(folder)
+        if metrics["epochs"] == options.all_epochs:
             return metrics
     return train(options, folder, resume=begun, quiet=quiet, name=name)

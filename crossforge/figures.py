@@ -93,15 +93,16 @@ def _layer_names(count):
 
 
 def _accuracy(metrics):
+    on = "held out" if metrics["validation"] else "test"
     figure, (axis,) = _figure(1, width=6.4, height=3.9)
     for key, line, what in (
         ("train_accuracy", {"color": _COLOURS[1], "alpha": 0.8}, "chip, while training"),
-        ("test_accuracy", {"color": _COLOURS[0], "linewidth": 2}, "chip, test"),
-        ("baseline_accuracy", {"color": "0.25", "linestyle": "--"}, "software (float32), test"),
+        ("test_accuracy", {"color": _COLOURS[0], "linewidth": 2}, f"chip, {on}"),
+        ("baseline_accuracy", {"color": "0.25", "linestyle": "--"}, f"software (float32), {on}"),
         (
             "no_inversion_accuracy",
             {"color": _COLOURS[2], "linestyle": "-."},
-            "chip without polarity inversion, test",
+            f"chip without polarity inversion, {on}",
         ),
     ):
         values = metrics.get(key)

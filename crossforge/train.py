@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One training run: its folder, its metrics, its resumption."""
+"""Training of one run: progress, checkpoints, metrics, figures."""
 
 import hashlib
 import json
 import resource
 import sys
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,53 +18,9 @@ from golden.trainer import AnalogClassifier
 from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint, write_atomically
 from .data import Dataset, load, split_validation
 from .experiments import EXPERIMENTS, configure, prepare
+from .run import RunOptions, begin, note
 
-__all__ = ["RunOptions", "begin", "resume_options", "train", "without_intervals"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """What a run was asked to do; kept in its folder as ``run.json``.
-
-    Parameters
-    ----------
-    preset : str
-    epochs : int or None
-        None takes the preset's.
-    examples : int or None
-        Train on the first N training examples only.
-    seed : int
-    validation : int
-        Hold out the last N training examples and test on them instead of the test set.
-    data : str or None
-        Folder or .npz file; None is the MNIST that ships with the package.
-    tile : {"fixed", "physical", "ideal"}
-    without : tuple of str
-    compare : bool
-        Also train the software baseline and the chip without polarity inversion.
-    """
-
-    preset: str = "mnist"
-    epochs: int | None = None
-    examples: int | None = None
-    seed: int = 1
-    validation: int = 0
-    data: str | None = None
-    tile: str = "fixed"
-    without: tuple[str, ...] = field(default=())
-    compare: bool = False
-
-
-def resume_options(folder: Path) -> RunOptions:
-    """Read the options of an interrupted run."""
-    path = folder / "run.json"
-    try:
-        options = json.loads(path.read_text())
-        return RunOptions(**{**options, "without": tuple(options["without"])})
-    except FileNotFoundError:
-        raise CheckpointError(f"{folder} must hold a run to resume, but has no run.json") from None
-    except (ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from None
+__all__ = ["dataset", "train", "without_intervals"]
 
 
 def without_intervals(metrics: dict) -> dict:
@@ -73,15 +28,25 @@ def without_intervals(metrics: dict) -> dict:
     return {k: v for k, v in metrics.items() if k != "intervals"}
 
 
-def _dataset(options: RunOptions) -> Dataset:
+def dataset(options: RunOptions) -> tuple[Dataset, np.ndarray, np.ndarray]:
+    """Load what a run trains on: the data set, and the images and labels of its examples.
+
+    Raises
+    ------
+    ValueError
+        If the data cannot be read, or there are fewer than asked.
+    """
     data = prepare(load(None if options.data is None else Path(options.data)))
-    if options.validation == 0:
-        return data
-    if not 1 <= options.validation < len(data.x_train):
+    if options.validation >= len(data.x_train):
+        most = len(data.x_train) - 1
+        raise ValueError(f"--validation must be within 0..{most}, not {options.validation}")
+    if options.validation:
+        data = split_validation(data, options.validation)
+    if options.examples is not None and options.examples > len(data.x_train):
         raise ValueError(
-            f"--validation must be within 0..{len(data.x_train) - 1}, not {options.validation}"
+            f"--examples must be within 1..{len(data.x_train)}, not {options.examples}"
         )
-    return split_validation(data, options.validation)
+    return data, data.x_train[: options.examples], data.y_train[: options.examples]
 
 
 def _progress(total: int, quiet: bool):
@@ -132,42 +97,26 @@ def train(
         What the progress bar calls the run (default: the preset).
     """
     experiment, name = EXPERIMENTS[options.preset], name or options.preset
-    data = _dataset(options)
-    if options.examples is not None and not 1 <= options.examples <= len(data.x_train):
-        raise ValueError(
-            f"--examples must be within 1..{len(data.x_train)}, not {options.examples}"
-        )
-    epochs = experiment.epochs if options.epochs is None else options.epochs
-    if epochs < 1:
-        raise ValueError(f"--epochs must be at least 1, not {epochs}")
-    x, y = data.x_train[: options.examples], data.y_train[: options.examples]
-    validation = data.x_test, data.y_test
+    data, x, y = dataset(options)
     if experiment.tile is None:
-        return _train_float(options, data, x, y, validation, epochs, quiet, out, name)
-
+        return _train_float(options, data, x, y, quiet, out, name)
+    epochs = options.all_epochs
     config = configure(
         experiment, data, seed=options.seed, without=options.without, tile=options.tile
     )
-    state, checkpoint, digest = None, None, _digest(x, y)
+    model = AnalogClassifier(
+        config, epochs=epochs, tile="physical" if options.tile == "physical" else "fixed"
+    )
+    # what a checkpoint belongs to
+    made = {"data": _digest(x, y), "config": _digest(f"{model.tile} {config!r}")}
+    state, checkpoint = None, None
     if out is not None:
         checkpoint = out / "checkpoint"
         if not resume:
             begin(out, options)
         elif checkpoint.exists():
-            state = load_checkpoint(checkpoint)
-            if state.get("data") != digest:
-                raise CheckpointError(
-                    f"{out} must be resumed with the examples it was trained on: "
-                    f"{options.data or 'the MNIST that comes along'} has changed"
-                )
-            if len(state["history"]) > epochs:
-                raise ValueError(
-                    f"--epochs must be at least the {len(state['history'])} that {out} has "
-                    f"behind it, not {epochs}"
-                )
-    model = AnalogClassifier(
-        config, epochs=epochs, tile="physical" if options.tile == "physical" else "fixed"
-    )
+            state = _resumable(out, made, options)
+            note(out, options)
     total = epochs * len(x)
     with _progress(total, quiet) as bar:
         task = None if bar is None else bar.add_task(name, total=total)
@@ -175,16 +124,14 @@ def train(
         def on_stop(model):
             done = int(model.engine_.machine.counters[0])
             if checkpoint is not None:
-                save_checkpoint(checkpoint, model.state() | {"data": digest})
+                save_checkpoint(checkpoint, model.state() | made)
             if bar is not None:
                 last = model.history_[-1]["test_accuracy"] if model.history_ else float("nan")
                 text = f"{name} (last test accuracy {last:.2f} %)"
                 bar.update(task, completed=done, description=text)
 
-        try:
-            model.fit(x, y, validation=validation, state=state, on_stop=on_stop)
-        except KeyError as error:
-            raise CheckpointError(f"{checkpoint} belongs to another kind of run: {error}") from None
+        test = data.x_test, data.y_test
+        model.fit(x, y, validation=test, state=state, on_stop=on_stop)
 
     cap = config.tile.cell.capacitor
     metrics = {
@@ -221,16 +168,41 @@ def train(
     return metrics
 
 
-def _digest(x, y) -> str:
-    """SHA-256 of the training examples."""
-    sha = hashlib.sha256(x.tobytes())
-    sha.update(y.tobytes())
+def _digest(*parts) -> str:
+    """SHA-256 of arrays and texts."""
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(part.encode() if isinstance(part, str) else part.tobytes())
     return sha.hexdigest()
 
 
-def _train_float(options, data, x, y, validation, epochs, quiet, out, name):
-    if options.tile != "fixed" or options.without:
-        raise ValueError("a preset in software takes no --tile and no --without")
+def _resumable(out, made, options):
+    """Load the checkpoint of ``out`` if it belongs to this run."""
+    state = load_checkpoint(out / "checkpoint")
+    if state.get("data") != made["data"]:
+        raise CheckpointError(
+            f"{out} must be resumed with the examples it was trained on: "
+            f"{options.data or 'the MNIST that comes along'} has changed"
+        )
+    if state.get("config") != made["config"]:
+        raise CheckpointError(
+            f"{out} must be resumed on the chip it was begun on: run.json or the presets have "
+            "changed since"
+        )
+    behind = len(state["history"])
+    if behind > options.all_epochs:
+        raise ValueError(
+            f"--epochs must be at least the {behind} that {out} has behind it, "
+            f"not {options.all_epochs}"
+        )
+    return state
+
+
+def _train_float(options, data, x, y, quiet, out, name):
+    """Train the software baseline; it is quick, and has no checkpoint."""
+    if out is not None:
+        begin(out, options)
+    epochs = options.all_epochs
     layers = (data.x_train.shape[1], 250, 125, max(data.n_classes, 2))
     update = EXPERIMENTS[options.preset].update
     model = FloatClassifier(
@@ -244,7 +216,7 @@ def _train_float(options, data, x, y, validation, epochs, quiet, out, name):
     with _progress(epochs, quiet) as bar:
         task = None if bar is None else bar.add_task(name, total=epochs)
         advance = None if bar is None else (lambda _: bar.advance(task))
-        model.fit(x, y, validation=validation, on_epoch=advance)
+        model.fit(x, y, validation=(data.x_test, data.y_test), on_epoch=advance)
     metrics = {
         **_common(options, epochs, len(x), model.history_, model.cpu_seconds_),
         "transfers": 0,
@@ -252,17 +224,8 @@ def _train_float(options, data, x, y, validation, epochs, quiet, out, name):
         "layers": list(layers),
     }
     if out is not None:
-        begin(out, options)
         _write(out, metrics)
     return metrics
-
-
-def begin(out: Path, options: RunOptions) -> None:
-    """Make the folder of a run and note what was asked; results of an earlier run go."""
-    out.mkdir(parents=True, exist_ok=True)
-    for name in ("checkpoint", "metrics.json"):
-        (out / name).unlink(missing_ok=True)
-    write_atomically(out / "run.json", json.dumps(asdict(options)).encode())
 
 
 def _write(out: Path, metrics: dict) -> None:

@@ -12,6 +12,7 @@ import pytest
 from crossforge.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from crossforge.cli import main
 from crossforge.experiments import ALL_SWITCHES
+from crossforge.run import RunOptions, begin
 
 QUICK = ["--examples", "600", "--epochs", "1"]
 
@@ -131,6 +132,7 @@ def test_train_resumes_a_finished_run_for_more_epochs(tmp_path, capsys, data):
     whole = run(capsys, "--data", data, "--examples", "9000", "--epochs", "3")
     run(capsys, "--data", data, "--examples", "9000", "--epochs", "2", "--out", folder)
     longer = run(capsys, "--resume", folder, "--epochs", "3")
+    assert run(capsys, "--resume", folder)["digest"] == longer["digest"]  # it asks for 3 by now
     assert longer["digest"] == whole["digest"]
     assert longer["test_accuracy"] == whole["test_accuracy"]
     say = refusal(capsys, "train", "--resume", folder, "--epochs", "2")
@@ -140,7 +142,8 @@ def test_train_resumes_a_finished_run_for_more_epochs(tmp_path, capsys, data):
 def test_resume_refuses_other_options_and_other_examples(tmp_path, capsys, data):
     folder = tmp_path / "run"
     run(capsys, "--data", data, *QUICK, "--out", str(folder))
-    for option, value in (("--seed", "2"), ("--data", "x"), ("--out", "y"), ("--tile", "ideal")):
+    given = (("--seed", "1"), ("--data", "x"), ("--out", "y"), ("--tile", "ideal"))
+    for option, value in given:  # even at its default
         say = refusal(capsys, "train", "--resume", str(folder), option, value)
         assert say == f"{option} must not go with --resume: {folder}/run.json says what to do"
     with np.load(data) as file:
@@ -164,9 +167,8 @@ def test_compare_trains_three_and_resumes_where_it_was_cut(tmp_path, capsys, dat
     alone = others["without polarity inversion"]["test_accuracy"]
     assert whole["no_inversion_accuracy"] == alone
     # as if killed in the second of three: the first is finished, the third not begun
-    (folder / "metrics.json").unlink()
-    (folder / "checkpoint").unlink()
-    (folder / "without-polarity-inversion" / "metrics.json").unlink()
+    for name in ("metrics.json", "checkpoint", "without-polarity-inversion/metrics.json"):
+        (folder / name).unlink()
     taken = (folder / "baseline" / "metrics.json").read_bytes()
     resumed = run(capsys, "--resume", str(folder))
     assert resumed["digest"] == whole["digest"]
@@ -175,6 +177,79 @@ def test_compare_trains_three_and_resumes_where_it_was_cut(tmp_path, capsys, dat
     assert (folder / "baseline" / "metrics.json").read_bytes() == taken
     say = refusal(capsys, "train", "--compare", "--without", "drift")
     assert say == "--compare must go with preset mnist and no --tile or --without"
+
+
+def test_compare_takes_nothing_from_an_earlier_run_in_the_same_folder(tmp_path, capsys, data):
+    folder = tmp_path / "run"
+    for seed in ("2", "1"):
+        ask = ("--data", data, *QUICK, "--compare", "--seed", seed)
+        whole = run(capsys, *ask, "--out", str(folder))
+    options = json.loads((folder / "run.json").read_text())
+    # as if seed 2 had been killed at once: only the folder of its first run knows of it
+    for name in ("run.json", "baseline/run.json", "without-polarity-inversion/run.json"):
+        saved = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(saved | {"seed": 2}))
+    for name in ("metrics.json", "checkpoint", "baseline/metrics.json"):
+        (folder / name).unlink()
+    (folder / "without-polarity-inversion" / "run.json").write_text(json.dumps(options))
+    resumed = run(capsys, "--resume", str(folder))
+    fresh = run(capsys, "--data", data, *QUICK, "--compare", "--seed", "2")
+    assert resumed["digest"] == fresh["digest"] != whole["digest"]
+    for name, metrics in fresh["compare"].items():
+        assert resumed["compare"][name]["digest"] == metrics["digest"]
+
+
+def test_compare_that_is_refused_loses_nothing(tmp_path, capsys, data):
+    folder = tmp_path / "run"
+    run(capsys, "--data", data, *QUICK, "--out", str(folder))
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    for bad in (("--data", "nowhere"), ("--data", data, "--examples", "999999")):
+        refusal(capsys, "train", "--compare", "--out", str(folder), *bad)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_resume_refuses_another_chip(tmp_path, capsys, data):
+    folder = tmp_path / "run"
+    run(capsys, "--data", data, *QUICK, "--out", str(folder))
+    asked = json.loads((folder / "run.json").read_text())
+    for change in ({"preset": "mnist-2pcm"}, {"without": ["drift"]}, {"seed": 3}):
+        (folder / "run.json").write_text(json.dumps(asked | change))
+        say = refusal(capsys, "train", "--resume", str(folder))
+        assert say == (
+            f"{folder} must be resumed on the chip it was begun on: run.json or the presets have "
+            "changed since"
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"preset": "gone"}, "--preset must be one of mnist, "),
+        ({"tile": "x"}, "--tile must be one of fixed, physical, ideal, not 'x'"),
+        ({"epochs": "3"}, "--epochs must be at least 1, not '3'"),
+        ({"seed": None}, "--seed must be at least 0, not None"),
+        ({"examples": 2.5}, "--examples must be at least 1, not 2.5"),
+        ({"data": 5}, "--data must be a path, not 5"),
+        ({"without": 5}, "'int' object is not iterable"),
+        ({"colour": "red"}, "RunOptions.__init__() got an unexpected keyword argument 'colour'"),
+    ],
+    ids=lambda v: "-".join(v) if isinstance(v, dict) else "",
+)
+def test_resume_refuses_options_that_nobody_can_ask_for(tmp_path, capsys, change, sentence):
+    begin(tmp_path, RunOptions())
+    asked = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps(asked | change))
+    say = refusal(capsys, "train", "--resume", str(tmp_path))
+    assert say.startswith(f"{tmp_path / 'run.json'} cannot be read: {sentence}")
+
+
+def test_runs_in_software_resume_from_the_start_and_leave_no_old_pictures(tmp_path, capsys, data):
+    folder = tmp_path / "run"
+    run(capsys, "--data", data, *QUICK, "--out", str(folder))
+    whole = run(capsys, "--data", data, *QUICK, "--preset", "mnist-float", "--out", str(folder))
+    assert {path.name for path in folder.iterdir()} == {"run.json", "metrics.json"}
+    (folder / "metrics.json").unlink()
+    assert run(capsys, "--resume", str(folder))["digest"] == whole["digest"]
 
 
 def test_train_validates_on_held_out_training_examples(capsys, data, tmp_path):
@@ -195,7 +270,11 @@ def test_refusals_are_one_sentence(capsys, tmp_path, data):
     say = refusal(capsys, "train", "--data", data, "--epochs", "0")
     assert say == "--epochs must be at least 1, not 0"
     say = refusal(capsys, "train", "--data", data, "--examples", "0")
-    assert say == "--examples must be within 1..20000, not 0"
+    assert say == "--examples must be at least 1, not 0"
+    say = refusal(capsys, "train", "--data", data, "--examples", "20001")
+    assert say == "--examples must be within 1..20000, not 20001"
+    say = refusal(capsys, "train", "--preset", "mnist-float", "--without", "drift")
+    assert say == "--preset mnist-float is software: it takes no --tile or --without"
     say = refusal(capsys, "train", "--data", data, "--without", "gravity")
     assert say == f"--without must be one of {', '.join(ALL_SWITCHES)}, not 'gravity'"
     say = refusal(capsys, "train", "--resume", str(tmp_path))
@@ -203,16 +282,17 @@ def test_refusals_are_one_sentence(capsys, tmp_path, data):
     say = refusal(capsys, "diagnose", str(tmp_path))
     assert say == f"{tmp_path} must be the folder of a finished run: no metrics.json"
     path = tmp_path / "metrics.json"
+    some = '"preset": "mnist", "epochs": 1, "test_accuracy": [90]'
     for content, problem in (
-        ("[]", "TypeError"),
-        ('{"intervals": []}', "KeyError('learning_rate')"),
+        ("[]", "lacks preset, epochs or more"),
+        ("{" + some + ', "intervals": []}', "KeyError('learning_rate')"),
     ):
         path.write_text(content)
         say = refusal(capsys, "diagnose", str(tmp_path))
-        assert say.startswith(f"{path} must be as docs/metrics.md says, but {problem}")
+        assert say == f"{path} must be as docs/metrics.md says, but {problem}"
     path.write_text("{")
     assert refusal(capsys, "diagnose", str(tmp_path)).startswith(f"{path} cannot be read: ")
-    path.write_text('{"transfers": 0}')
+    path.write_text("{" + some + ', "transfers": 0}')
     say = refusal(capsys, "diagnose", str(tmp_path))
     assert say == f"{tmp_path} is a run in software: there is no chip to diagnose"
 

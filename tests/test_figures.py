@@ -21,6 +21,7 @@ def run(intervals=3, **changes):
         "train_accuracy": [85.0, 93.0],
         "baseline_accuracy": None,
         "no_inversion_accuracy": None,
+        "validation": 0,
         "layers": LAYERS,
         "intervals": [
             {

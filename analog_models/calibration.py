@@ -259,3 +259,18 @@ def _check_widths(t: FixedTables, config: TileConfig, max_pulses: int) -> None:
         "be longer (s): a tick of leakage overflows 32 bits",
     )
     fits(_worst(t.drift_mean, t.drift_amp) < 2**15, "drift_nu", "be smaller")
+    fits(
+        _worst(t.leak, t.leak_amp) < 2**15,
+        "tau_leak",
+        "be longer (s): a cell must keep half of its charge from one ageing tick to the next",
+    )
+    fits(_worst(0, t.response_amp) < 2**15, "set_spread", "be at most 2.3: it must fit 16 bits")
+    for name, least in (
+        ("dv_up", t.up - _worst(0, t.up_amp)),
+        ("dv_down", t.down - _worst(0, t.down_amp)),
+    ):
+        fits(
+            least >= 1 or not t.capacitor_updates,
+            name,
+            f"be larger (V): the smallest step is {least} of 2**-{STEP_FRAC} capacitor codes",
+        )

@@ -105,7 +105,7 @@ def sweep(v, w, up, down, count, fall, flip, ref, sign, curve):
 
 @njit
 def partial_set(p, c, k, n, head, lane):
-    """Twin of FixedTile.partial_set for one cell."""
+    """Twin of FixedTile._partial_set for one cell."""
     m = np.int64(abs(n))
     root = np.int64(np.sqrt(np.float64(m * 256)))
     noise = bell_of(head, lane, (c.pulse_amp * root) >> 4)

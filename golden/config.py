@@ -24,7 +24,7 @@ class UpdateConfig:
         Factor of the learning rate from one epoch to the next.
     weight_decay : float
         Share of itself that a weight loses in one example, over the learning rate (L2
-        regularisation). Drift takes it, or more, for nothing: a transfer settles the difference.
+        regularisation). Drift takes some for nothing; a transfer settles the difference.
     delta_max : int, 1..31
         Most column pulses for one error.
     stochastic : bool
@@ -41,7 +41,8 @@ class UpdateConfig:
         check(self.learning_rate > 0, "learning_rate", "positive", self.learning_rate)
         check(0 < self.decay <= 1, "decay", "within 0..1", self.decay)
         check(self.weight_decay >= 0, "weight_decay", "non-negative", self.weight_decay)
-        check(1 <= self.delta_max <= 31, "delta_max", "within 1..31", self.delta_max)
+        whole = isinstance(self.delta_max, int) and 1 <= self.delta_max <= 31
+        check(whole, "delta_max", "a whole number within 1..31", self.delta_max)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +98,9 @@ class TransferConfig:
             "tune_tolerance": 2047,
             "fail_tolerance": 2047,
         }.items():
-            check(0 <= getattr(self, name) <= top, name, f"within 0..{top}", getattr(self, name))
+            value = getattr(self, name)
+            whole = isinstance(value, int) and 0 <= value <= top
+            check(whole, name, f"a whole number within 0..{top}", value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,9 +146,10 @@ class ChipConfig:
         for name in ("forward_shift", "backward_shift"):
             shifts = getattr(self, name)
             check(
-                len(shifts) == len(self.layers) - 1 and all(8 <= s <= ACC_FRAC for s in shifts),
+                len(shifts) == len(self.layers) - 1
+                and all(isinstance(s, int) and 8 <= s <= ACC_FRAC for s in shifts),
                 name,
-                f"{len(self.layers) - 1} numbers within 8..{ACC_FRAC}, one a layer",
+                f"{len(self.layers) - 1} whole numbers within 8..{ACC_FRAC}, one a layer",
                 shifts,
             )
         check(0 <= self.seed < 2**63, "seed", "within 0..2**63-1", self.seed)

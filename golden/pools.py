@@ -2,7 +2,7 @@
 """The state of a chip as flat arrays for the numba kernels, and back.
 
 Cells of all layers lie in one pool, row after row, each row padded to a multiple of 16 columns;
-padding stays zero for ever. Columns of the tables ``layers`` and ``tiles`` are the constants below.
+padding has no effect. Columns of the tables ``layers`` and ``tiles`` are the constants below.
 """
 
 from typing import NamedTuple
@@ -187,7 +187,10 @@ def pack(machine: Machine) -> tuple[Pools, Constants]:
     counts = np.zeros((len(tiles), 4), np.int64)
     for k, (i, block, tile) in enumerate(blocks):
         for name, view in _views(arrays, layers[i], block, _CELLS):
-            view[...] = getattr(tile, name)
+            whole = getattr(tile, name)
+            if np.abs(whole).max() > np.iinfo(view.dtype).max:
+                raise OverflowError(f"{name} must fit {view.dtype}: calibrate lets it grow too far")
+            view[...] = whole
         above, beside = _rims(layers[i], k - int(layers[i, TILE0]), block)
         arrays["forward_offset"][above] = tile.forward_adc[1]
         arrays["read_offset"][above] = tile.read_adc[1]

@@ -115,9 +115,11 @@ class FixedEngine(MachineEngine):
         super().__init__(config)
         self.pools, self.constants = pack(self.machine)
         cell_kernels.refresh(self.pools, self.constants)
-        nothing = np.zeros(0, np.int64)  # compiles, so that no measured time contains it
-        pixels = np.zeros((0, config.layers[0]), np.uint8)
-        kernels.train(self.pools, self.constants, pixels, nothing, nothing)
+        # compiles, so that no measured time contains it
+        p, c, nothing = self.pools, self.constants, np.zeros(0, np.int64)
+        kernels.train(p, c, np.zeros((0, config.layers[0]), np.uint8), nothing, nothing)
+        empty = p._replace(layers=p.layers[:0], sign=p.sign.copy())
+        transfer_kernels.transfer(empty, c, 1, nothing, True)
 
     def write_weights(self, weights):
         """Program initial weights (list of float arrays)."""
@@ -238,6 +240,16 @@ class AnalogClassifier:
         """
         config = self._start()
         x, y = self._check(config, x, y)
+        if validation is not None:
+            validation = self._check(config, *validation)
+        update = config.update
+        last = update.learning_rate * update.decay ** (self.epochs - 1)
+        try:
+            self.engine_.set_learning_rate(last)
+        except ValueError as error:
+            raise ValueError(
+                f"epochs must leave a learning rate to the last one, not {last:g}: {error}"
+            ) from None
         n, interval = len(x), config.transfer.interval
         if state is None:
             self.engine_.write_weights(initial_weights(config.layers, config.seed))
@@ -247,7 +259,6 @@ class AnalogClassifier:
         done = int(self.engine_.machine.counters[0])
         while done < n * self.epochs:
             epoch, at = divmod(done, n)
-            update = config.update
             self.engine_.set_learning_rate(update.learning_rate * update.decay**epoch)
             order = epoch_order(config.seed, epoch, n)
             stop = n
@@ -278,12 +289,18 @@ class AnalogClassifier:
         return self
 
     @staticmethod
-    def _check(config, x, y):
-        x, y = np.ascontiguousarray(x), np.asarray(y).astype(np.int64)
+    def _images(config, x):
+        x = np.ascontiguousarray(x)
         if x.dtype != np.uint8 or x.ndim != 2 or x.shape[1] != config.layers[0]:
             raise ValueError(
                 f"x must be uint8 of shape (n, {config.layers[0]}), not {x.dtype} {x.shape}"
             )
+        # numba takes an array that cannot be written to for another type, and compiles anew
+        return x if x.flags.writeable else x.copy()
+
+    @classmethod
+    def _check(cls, config, x, y):
+        x, y = cls._images(config, x), np.asarray(y).astype(np.int64)
         if y.shape != (len(x),) or len(x) == 0 or y.min() < 0 or y.max() >= config.layers[-1]:
             raise ValueError(f"y must hold one class in 0..{config.layers[-1] - 1} per example")
         return x, y
@@ -315,7 +332,9 @@ class AnalogClassifier:
 
     def decision_function(self, x):
         """Output sums (n, outputs), int64, of the chip's own forward path."""
-        return self.engine_.scores(np.ascontiguousarray(x))
+        if not hasattr(self, "engine_"):
+            raise ValueError("fit must come before predict, score and decision_function")
+        return self.engine_.scores(self._images(self.engine_.machine.config, x))
 
     def predict(self, x):
         """Classes (n,) of images (n, inputs) uint8."""

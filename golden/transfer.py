@@ -70,7 +70,8 @@ def transfer_tables(config: ChipConfig) -> TransferTables:
     lost = 1 - (1 - t.drift_mean / 65536) ** steps
     return TransferTables(
         duration=duration.astype(np.int32),
-        tune_mult=max(1, round(pulses * 2**TUNE_SHIFT)),
+        # beyond the cap one code already asks for the most pulses
+        tune_mult=min(max(1, round(pulses * 2**TUNE_SHIFT)), (TUNE_MAX + 1) << TUNE_SHIFT),
         drift_loss=lost,
     )
 

@@ -419,8 +419,33 @@ def cell(pcm=None, capacitor=None, **numbers):
             "tau_leak must be longer (s): a tick of leakage overflows 32 bits",
         ),
         (cell(pcm={"drift_nu_spread": 2.0}), "drift_nu must be smaller"),
+        (
+            cell(
+                capacitor={"tau_leak": 1.5e-5, "leak_spread": 0.0, "v_min": 0.3, "v_max": 0.7}
+                | {"v_leak": 0.6}
+            ),
+            (
+                "tau_leak must be longer (s): a cell must keep half of its charge from one ageing "
+                "tick to the next"
+            ),
+        ),
+        (
+            cell(pcm={"set_spread": 2.4}),
+            "set_spread must be at most 2.3: it must fit 16 bits",
+        ),
+        (
+            cell(capacitor={"dv_down": 1e-7, "down_spread": 0.0}),
+            "dv_down must be larger (V): the smallest step is 0 of 2**-4 capacitor codes",
+        ),
+        (
+            cell(capacitor={"dv_up": 5e-6, "up_spread": 0.28}),
+            "dv_up must be larger (V): the smallest step is -1 of 2**-4 capacitor codes",
+        ),
     ],
-    ids=["unit", "lines", "v_max", "v_min", "step", "pulses", "leak", "drift"],
+    ids=[
+        *("unit", "lines", "v_max", "v_min", "step", "pulses", "leak", "drift"),
+        *("leaky", "response", "no step", "no step of the worst"),
+    ],
 )
 def test_calibrate_rejects_what_does_not_fit(config, sentence):
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
@@ -452,6 +477,11 @@ def test_adc_rejects_what_overflows_the_sum(numbers, sentence):
     tables.adc(18)
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         tables.adc(21)
+
+
+def test_calibrate_takes_what_just_fits():
+    calibrate(cell(pcm={"set_spread": 2.3}))
+    calibrate(cell(capacitor={"dv_up": 2e-6, "up_spread": 0.1}))
 
 
 def test_calibrate_counts_the_pulses_of_one_operation():

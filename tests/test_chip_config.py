@@ -61,15 +61,15 @@ NAMES = "one of pl-tanh, hard-sigmoid, relu, identity, tanh"
         ({"output": "softmax"}, f"output must be {NAMES}, not 'softmax'"),
         (
             {"forward_shift": (15, 15)},
-            "forward_shift must be 3 numbers within 8..21, one a layer, not (15, 15)",
+            "forward_shift must be 3 whole numbers within 8..21, one a layer, not (15, 15)",
         ),
         (
             {"backward_shift": (12, 12, 22)},
-            "backward_shift must be 3 numbers within 8..21, one a layer, not (12, 12, 22)",
+            "backward_shift must be 3 whole numbers within 8..21, one a layer, not (12, 12, 22)",
         ),
         (
             {"forward_shift": (7, 15, 15)},
-            "forward_shift must be 3 numbers within 8..21, one a layer, not (7, 15, 15)",
+            "forward_shift must be 3 whole numbers within 8..21, one a layer, not (7, 15, 15)",
         ),
         ({"seed": 2**63}, f"seed must be within 0..2**63-1, not {2**63}"),
     ],
@@ -88,8 +88,8 @@ def test_chip_config_rejects(changes, sentence):
         ({"decay": 1.01}, "decay must be within 0..1, not 1.01"),
         ({"weight_decay": -1e-9}, "weight_decay must be non-negative, not -1e-09"),
         ({"weight_decay": float("nan")}, "weight_decay must be non-negative, not nan"),
-        ({"delta_max": 0}, "delta_max must be within 1..31, not 0"),
-        ({"delta_max": 32}, "delta_max must be within 1..31, not 32"),
+        ({"delta_max": 0}, "delta_max must be a whole number within 1..31, not 0"),
+        ({"delta_max": 32}, "delta_max must be a whole number within 1..31, not 32"),
     ],
 )
 def test_update_config_rejects(changes, sentence):
@@ -114,7 +114,7 @@ TOPS = {
 def test_transfer_config_rejects_numbers_out_of_range(name, top):
     for value in (0, top):
         assert getattr(TransferConfig(**{name: value}), name) == value
-    for value in (-1, top + 1):
-        sentence = re.escape(f"{name} must be within 0..{top}, not {value}")
+    for value in (-1, top + 1, 1.0):
+        sentence = re.escape(f"{name} must be a whole number within 0..{top}, not {value}")
         with pytest.raises(ValueError, match=f"^{sentence}$"):
             TransferConfig(**{name: value})

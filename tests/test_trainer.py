@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analog_models.presets import SWITCHES, TUNED, without
+from golden import kernels
 from golden.config import ChipConfig, TransferConfig
 from golden.schedule import epoch_order, initial_weights
 from golden.trainer import AnalogClassifier, MachineEngine
@@ -118,6 +119,50 @@ def test_trainer_intervals_add_up(interval):
     for row in model.intervals_:
         assert len(row["forward_clips"]) == len(row["capacitor"]) == 2
         assert all(0 <= use["saturated"] <= 1 and use["rms"] > 0 for use in row["capacitor"])
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros((5, 29), np.uint8),
+        np.zeros((5, 31), np.uint8),
+        np.zeros((5, 30), np.uint16),
+        np.zeros((5, 30)),
+        np.zeros(30, np.uint8),
+    ],
+    ids=["narrow", "wide", "uint16", "float", "one"],
+)
+def test_trainer_refuses_images_of_another_kind(bad):
+    model = AnalogClassifier(CHIP, epochs=1).fit(*problem())
+    sentence = re.escape(f"x must be uint8 of shape (n, 30), not {bad.dtype} {bad.shape}")
+    for use in (
+        model.predict,
+        model.decision_function,
+        lambda x: model.fit(*problem(), validation=(x, np.zeros(5, int))),
+    ):
+        with pytest.raises(ValueError, match=f"^{sentence}$"):
+            use(bad)
+
+
+def test_trainer_refuses_to_predict_before_it_is_fitted():
+    with pytest.raises(
+        ValueError, match=r"^fit must come before predict, score and decision_function$"
+    ):
+        AnalogClassifier(CHIP).predict(problem()[0])
+
+
+def test_trainer_refuses_epochs_that_learn_nothing():
+    with pytest.raises(ValueError, match=r"^epochs must leave a learning rate to the last one, "):
+        AnalogClassifier(CHIP, epochs=300).fit(*problem())
+
+
+def test_trainer_compiles_for_no_other_kind_of_array():
+    x, y = problem()
+    AnalogClassifier(CHIP, epochs=1).fit(x, y)
+    before = len(kernels.train.signatures)
+    x.flags.writeable = False
+    AnalogClassifier(CHIP, epochs=1).fit(x, y)
+    assert len(kernels.train.signatures) == before
 
 
 def test_trainer_predicts_the_largest_score():

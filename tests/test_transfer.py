@@ -123,6 +123,12 @@ def test_transfer_tables_invert_the_set_curve(tile):
 def test_transfer_tables_know_the_step_of_the_capacitor():
     # 820 pulses move the weight by 0.4, a read code is 2**-10: 2.002 pulses.
     assert transfer_tables(chip()).tune_mult == 128
+    # A code of a thousand pulses asks for the most, 31, and for no product beyond 32 bits.
+    capacitor = IDEAL.cell.capacitor.but(dv_up=(1e-6, "test"))
+    fine = IDEAL.but(cell=IDEAL.cell.but(capacitor=capacitor))
+    tables = transfer_tables(chip(fine))
+    assert tables.tune_mult == 32 * 64
+    assert tune_pulses(np.array([1, -1, 4095]), tables, 0).tolist() == [31, -31, 31]
 
 
 def test_goal_gain_gives_back_the_drift_less_the_weight_decay():

@@ -127,6 +127,7 @@ def stamp(path):
         return None
 
 
+@pytest.mark.slow
 def test_train_resumes_a_finished_run_for_more_epochs(tmp_path, capsys, data):
     folder = str(tmp_path / "run")
     whole = run(capsys, "--data", data, "--examples", "9000", "--epochs", "3")
@@ -156,6 +157,7 @@ def test_resume_refuses_other_options_and_other_examples(tmp_path, capsys, data)
     )
 
 
+@pytest.mark.slow
 def test_compare_trains_three_and_resumes_where_it_was_cut(tmp_path, capsys, data):
     folder = tmp_path / "run"
     whole = run(capsys, "--data", data, *QUICK, "--compare", "--out", str(folder))
@@ -179,6 +181,7 @@ def test_compare_trains_three_and_resumes_where_it_was_cut(tmp_path, capsys, dat
     assert say == "--compare must go with preset mnist and no --tile or --without"
 
 
+@pytest.mark.slow
 def test_compare_takes_nothing_from_an_earlier_run_in_the_same_folder(tmp_path, capsys, data):
     folder = tmp_path / "run"
     for seed in ("2", "1"):

@@ -8,8 +8,8 @@ import numpy as np
 from numba import njit
 
 from golden import cell_kernels, kernels, transfer_kernels, update_kernels
+from golden.engine import FixedEngine, MachineEngine
 from golden.pools import CONVERSIONS, PULSES, WRITES
-from golden.trainer import FixedEngine, MachineEngine
 from golden.update_kernels import ALONE, BEGIN
 
 __all__ = ["Work", "rates", "work"]

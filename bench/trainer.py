@@ -21,8 +21,9 @@ from rich.table import Table
 from crossforge.data import PAPER_CROP, crop, load
 from golden.baseline import FloatClassifier
 from golden.config import ChipConfig
+from golden.engine import MachineEngine
 from golden.schedule import initial_weights
-from golden.trainer import AnalogClassifier, MachineEngine
+from golden.trainer import AnalogClassifier
 
 
 def cpu(function, *arguments):

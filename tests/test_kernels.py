@@ -15,8 +15,8 @@ from analog_models.prng import bell, mix32
 from crossforge.data import PAPER_CROP, crop, load
 from golden.cell_kernels import bell_of, mix
 from golden.config import ChipConfig, TransferConfig, UpdateConfig
+from golden.engine import FixedEngine, MachineEngine
 from golden.schedule import initial_weights
-from golden.trainer import FixedEngine, MachineEngine
 
 
 def examples(config, n, seed):

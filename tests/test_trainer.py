@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from analog_models.presets import SWITCHES, TUNED, without
 from golden import kernels
 from golden.config import ChipConfig, TransferConfig
+from golden.engine import MachineEngine
 from golden.schedule import epoch_order, initial_weights
-from golden.trainer import AnalogClassifier, MachineEngine
+from golden.trainer import AnalogClassifier
 
 CHIP = ChipConfig(
     layers=(30, 12, 3),

@@ -108,14 +108,18 @@ def train(
         config, epochs=epochs, tile="physical" if options.tile == "physical" else "fixed"
     )
     # what a checkpoint belongs to
-    made = {"data": _digest(x, y), "config": _digest(f"{model.tile} {config!r}")}
+    made = {
+        "data": _digest(x, y, data.x_test, data.y_test),
+        "config": _digest(f"{model.tile} {config!r}"),
+    }
     state, checkpoint = None, None
     if out is not None:
         checkpoint = out / "checkpoint"
         if not resume:
             begin(out, options)
-        elif checkpoint.exists():
-            state = _resumable(out, made, options)
+        else:
+            if checkpoint.exists():
+                state = _resumable(out, made, options)
             note(out, options)
     total = epochs * len(x)
     with _progress(total, quiet) as bar:
@@ -181,7 +185,7 @@ def _resumable(out, made, options):
     state = load_checkpoint(out / "checkpoint")
     if state.get("data") != made["data"]:
         raise CheckpointError(
-            f"{out} must be resumed with the examples it was trained on: "
+            f"{out} must be resumed with the data it was begun with: "
             f"{options.data or 'the MNIST that comes along'} has changed"
         )
     if state.get("config") != made["config"]:

@@ -149,12 +149,12 @@ def test_resume_refuses_other_options_and_other_examples(tmp_path, capsys, data)
         assert say == f"{option} must not go with --resume: {folder}/run.json says what to do"
     with np.load(data) as file:
         arrays = dict(file)
-    arrays["x_train"][0, 0, 0] += 1
-    np.savez(data, **arrays)
-    say = refusal(capsys, "train", "--resume", str(folder))
-    assert say == (
-        f"{folder} must be resumed with the examples it was trained on: {data} has changed"
-    )
+    for part in ("x_train", "x_test"):
+        np.savez(data, **(arrays | {part: 255 - arrays[part]}))
+        say = refusal(capsys, "train", "--resume", str(folder))
+        assert (
+            say == f"{folder} must be resumed with the data it was begun with: {data} has changed"
+        )
 
 
 @pytest.mark.slow

@@ -91,7 +91,20 @@ def moved(old, new, shifted, inverse):
 def sweep(v, w, up, down, count, fall, flip, ref, sign, curve):
     """Step a row of cells by ``count`` pulses and patch its cached weights.
 
-    ``fall ^ flip`` is 0 where the capacitor rises and -1 where it falls.
+    Parameters
+    ----------
+    v, w, up, down : ndarray of int16, shape (n,)
+        Capacitor codes, cached weights, steps; ``v`` and ``w`` change in place.
+    count, fall : ndarray of int32, shape (n,)
+        Pulses, 0..31, and their sense.
+    flip : int
+        ``fall ^ flip`` is 0 where the capacitor rises and -1 where it falls.
+    ref : int
+        Code of the row's reference cell.
+    sign : int, +1 or -1
+        Polarity.
+    curve : tuple of int
+        See :func:`stepped`.
     """
     turn, shifted = np.int32(flip), np.int32(2 - ref)
     inverse = np.int32(-1 if sign < 0 else 0)

@@ -99,6 +99,20 @@ def settled(goal: np.ndarray, gain: int, row: int, transfers: int) -> np.ndarray
 
     ``u`` is an ordered dither: in sixteen successive transfers it takes sixteen evenly spaced
     values, so that weights of a few codes, too, gain or lose their share on average.
+
+    Parameters
+    ----------
+    goal : ndarray of int, shape (cols,), read codes
+    gain : int, -4096..16383
+        Gain register, 2**-14.
+    row : int
+        Row of the tile.
+    transfers : int
+        Transfers so far.
+
+    Returns
+    -------
+    ndarray of int, shape (cols,), read codes
     """
     phase = (row + np.arange(goal.size) + 5 * transfers) & 15
     return goal + ((goal * gain + ((2 * phase + 1) << (GAIN_SHIFT - 5))) >> GAIN_SHIFT)

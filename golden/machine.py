@@ -98,6 +98,7 @@ class Machine:
         self.x = [np.append(np.zeros(k, np.int64), BIAS) for k in config.layers]
         self.slope = [np.zeros(k, np.int64) for k in config.layers[1:]]
         self.delta = [np.zeros(k, np.int64) for k in config.layers[1:]]
+        self.px = [np.zeros(k + 1, np.int64) for k in config.layers[:-1]]
         self.rates, self.gain = [(0, 0)] * n, 0
         self.set_learning_rate(config.update.learning_rate)
 
@@ -171,6 +172,8 @@ class Machine:
                 self.backward(code.layer)
             elif code.op == Op.MULTIPLY:
                 self.multiply(code.layer)
+            elif code.op == Op.ROWS:
+                self.rows(code.layer)
             elif code.op == Op.UPDATE:
                 self.update(code.layer)
             elif code.op == Op.AGE:
@@ -215,17 +218,21 @@ class Machine:
         """Scale errors by the derivative."""
         self.delta[layer] = round_shift(self.e * self.slope[layer], 7)
 
+    def rows(self, layer):
+        """Encode the row pulses."""
+        state = self.row_lanes[layer] if self.config.update.stochastic else None
+        if state is not None:
+            step_lanes(state)
+        self.px[layer] = row_pulses(self.x[layer], state)
+
     def update(self, layer):
-        """Encode pulses and send them to the tiles."""
-        u = self.config.update
-        row_state = column_state = None
-        if u.stochastic:
-            row_state, column_state = self.row_lanes[layer], self.column_lanes[layer]
-            step_lanes(row_state)
-            step_lanes(column_state)
-        px = row_pulses(self.x[layer], row_state)
+        """Encode the column pulses and step the tiles' cells."""
+        u, px = self.config.update, self.px[layer]
+        state = self.column_lanes[layer] if u.stochastic else None
+        if state is not None:
+            step_lanes(state)
         mult, shift = self.rates[layer]
-        pd, asked = column_pulses(self.delta[layer], mult, shift, u.delta_max, column_state)
+        pd, asked = column_pulses(self.delta[layer], mult, shift, u.delta_max, state)
         for rows, cols, tile in self.blocks(layer):
             tile.update(px[rows], pd[cols])
         fired = int(np.abs(px).sum())

@@ -19,10 +19,12 @@ class Op(IntEnum):
     SKIP_ZERO = 4  # jump to target if every delta is zero
     BACKWARD = 5  # e <- sum of the layer's tiles' codes, saturated to -127..127
     MULTIPLY = 6  # delta[layer] <- e * slope[layer]
-    UPDATE = 7  # pulses of x[layer] and delta[layer] -> the layer's tiles
-    AGE = 8  # one tick every age_periods examples
-    TRANSFER = 9  # every interval examples: rewrite all tiles, flip the polarity
-    JUMP = 10  # continue at target
+    ROWS = 7  # row pulses of x[layer] -> the layer's tiles
+    UPDATE = 8  # column pulses of delta[layer] -> the layer's tiles, which step their cells
+    AGE = 9  # one tick every age_periods examples
+    TRANSFER = 10  # every interval examples: rewrite all tiles, flip the polarity
+    JUMP = 11  # continue at target
+    WRITE = 12  # rewrite all tiles with goals of the host
 
 
 @dataclass(frozen=True)
@@ -37,20 +39,31 @@ class Instruction:
 def compile_program(config: ChipConfig) -> list[Instruction]:
     """Compile the training loop of a network.
 
-    Forward through all layers, error, backward with the old weights, then all updates, last
-    layer first. An example whose output error is zero everywhere skips backward and update.
+    Forward through all layers, error, backward with the old weights, updates. An example whose
+    output error is zero everywhere skips backward and update. A layer is updated as soon as its
+    backward pass is over, and row pulses are sent while a tile converts: tiles of different
+    layers work at the same time. The first layer comes before the second, since the next
+    example waits for it.
     """
-    n = len(config.layers) - 1
+    last = len(config.layers) - 2
     code = [Instruction(Op.LOAD)]
-    for layer in range(n):
+    for layer in range(last + 1):
         code += [Instruction(Op.FORWARD, layer), Instruction(Op.ACTIVATE, layer)]
-    code.append(Instruction(Op.ERROR, n - 1))
-    skip = len(code)
-    for layer in range(n - 1, 0, -1):
-        code += [Instruction(Op.BACKWARD, layer), Instruction(Op.MULTIPLY, layer - 1)]
-    code += [Instruction(Op.UPDATE, layer) for layer in range(n - 1, -1, -1)]
-    code.insert(skip, Instruction(Op.SKIP_ZERO, n - 1, len(code) + 1))
-    return [*code, Instruction(Op.AGE), Instruction(Op.TRANSFER), Instruction(Op.JUMP, 0, 0)]
+    code.append(Instruction(Op.ERROR, last))
+    learn = []
+    for layer in range(last, 0, -1):
+        learn.append(Instruction(Op.BACKWARD, layer))
+        if layer < last:
+            learn.append(Instruction(Op.UPDATE, layer + 1))
+        learn.append(Instruction(Op.ROWS, layer))
+        if layer == last:
+            learn.append(Instruction(Op.ROWS, 0))
+        learn.append(Instruction(Op.MULTIPLY, layer - 1))
+    if last == 0:
+        learn.append(Instruction(Op.ROWS, 0))
+    learn += [Instruction(Op.UPDATE, layer) for layer in range(min(last, 1) + 1)]
+    code.append(Instruction(Op.SKIP_ZERO, last, len(code) + 1 + len(learn)))
+    return [*code, *learn, Instruction(Op.AGE), Instruction(Op.TRANSFER), Instruction(Op.JUMP)]
 
 
 def listing(program: list[Instruction]) -> str:

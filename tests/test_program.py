@@ -18,14 +18,16 @@ def test_listing_of_two_layers():
         "  3  FORWARD   1",
         "  4  ACTIVATE  1",
         "  5  ERROR     1",
-        "  6  SKIP_ZERO 1 -> 11",
+        "  6  SKIP_ZERO 1 -> 13",
         "  7  BACKWARD  1",
-        "  8  MULTIPLY  0",
-        "  9  UPDATE    1",
-        " 10  UPDATE    0",
-        " 11  AGE       0",
-        " 12  TRANSFER  0",
-        " 13  JUMP      0 -> 0",
+        "  8  ROWS      1",
+        "  9  ROWS      0",
+        " 10  MULTIPLY  0",
+        " 11  UPDATE    0",
+        " 12  UPDATE    1",
+        " 13  AGE       0",
+        " 14  TRANSFER  0",
+        " 15  JUMP      0 -> 0",
     ]
 
 
@@ -47,11 +49,23 @@ def test_program_visits_every_layer_in_order(n):
     assert layers[Op.FORWARD] == layers[Op.ACTIVATE] == up
     assert layers[Op.BACKWARD] == down[:-1]  # no error leaves the first layer
     assert layers[Op.MULTIPLY] == down[1:]
-    assert layers[Op.UPDATE] == down
+    assert sorted(layers[Op.UPDATE]) == sorted(layers[Op.ROWS]) == up
     assert layers[Op.ERROR] == layers[Op.SKIP_ZERO] == [n - 1]
 
 
-def test_program_updates_after_the_last_backward():
-    operations = [p.op for p in compile_program(chip(5, 5, 5, 5))]
-    last = len(operations) - 1 - operations[::-1].index(Op.MULTIPLY)
-    assert operations.index(Op.UPDATE) == last + 1
+@pytest.mark.parametrize("n", [1, 2, 3, 7])
+def test_program_keeps_the_order_that_a_layer_needs(n):
+    """Backward with old weights and ready errors; row pulses before column pulses."""
+    program = compile_program(chip(*[5] * (n + 1)))
+    at = {(p.op, p.layer): i for i, p in enumerate(program)}
+    for layer in range(n):
+        assert at[Op.ROWS, layer] < at[Op.UPDATE, layer]
+        if layer:
+            assert at[Op.BACKWARD, layer] < at[Op.ROWS, layer]
+            assert at[Op.BACKWARD, layer] < at[Op.MULTIPLY, layer - 1]
+        if layer < n - 1:
+            assert at[Op.MULTIPLY, layer] < at[Op.UPDATE, layer]
+        if 0 < layer < n - 1:
+            assert at[Op.MULTIPLY, layer] < at[Op.BACKWARD, layer]
+    for layer in range(2, n):  # overlaps with the conversion of the layer below
+        assert at[Op.BACKWARD, layer - 1] < at[Op.UPDATE, layer] < at[Op.MULTIPLY, layer - 2]

@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The controller of a chip: from the host's buses to the tiles' ports."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.errors import ErrorCode
+from golden.hardware import ControllerConfig
+from golden.program import Op
+from golden.registers import register_map
+
+from .arbiter import TileArbiter
+from .axi import AxiStream
+from .loader import Loader
+from .reduce import or_tree
+from .registers import RegisterFile
+from .sequencer import Sequencer
+from .statistics import IDLE, Statistics
+from .tile_port import TileOp, TilePort
+from .transfer import TransferUnit
+from .transfer_control import TransferControl
+from .vectors import VectorUnit
+from .watchdog import Watchdog
+
+__all__ = ["ChipController", "host_bytes"]
+
+
+def host_bytes(lanes):
+    """Bytes in one beat of ``examples``: eight, or as many as there are lanes."""
+    return min(8, lanes)
+
+
+class ChipController(wiring.Component):
+    """Everything digital between an example on a bus and pulses at a tile.
+
+    Trains any network that fits ``hw``; the registers (:func:`golden.registers.register_map`,
+    filled by :class:`golden.placement.Placement`) say which.
+
+    Parameters
+    ----------
+    hw : ControllerConfig
+
+    Members
+    -------
+    bus : ``In(AxiLite)``
+        Registers. Writing settings while the controller is busy is refused.
+    examples : ``In(AxiStream(host_bytes(lanes)))``
+        A packet an example: one beat whose first two bytes are the label, then the pixels.
+    goals : ``In(AxiStream(2))``
+        Initial weights in read codes, signed, tile by tile, row by row, for WRITE.
+    results : ``Out(AxiStream(4))``
+        One beat an example: answer (bits 0-12), label (13-25), whether they agree (31).
+    tiles : ``Out(TilePort)``, one a tile
+    irq : ``Out(1)``
+    """
+
+    def __init__(self, hw: ControllerConfig):
+        self.hw = hw
+        self.registers = register_map(hw)
+        registers = RegisterFile(self.registers)
+        self._registers = registers
+        super().__init__({
+            "bus": registers.signature.members["bus"],
+            "examples": In(AxiStream(host_bytes(hw.lanes))),
+            "goals": In(AxiStream(2)),
+            "results": Out(AxiStream(4)),
+            "tiles": Out(TilePort(hw.lanes, hw.transfer_lanes)).array(hw.tiles),
+            "irq": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        hw = self.hw
+        m.submodules.registers = regs = self._registers
+        m.submodules.statistics = statistics = Statistics(hw.layers)
+        # what CONTROL.reset and every error abandon
+        abandon = Signal()
+        reset = ResetInserter(abandon)
+        loader, sequencer = Loader(host_bytes(hw.lanes), hw.lanes, hw.inputs), Sequencer(hw.program)
+        vectors, arbiter = VectorUnit(hw), TileArbiter(hw.lanes, hw.tiles)
+        control, watchdog = TransferControl(hw.tiles), Watchdog()
+        m.submodules.loader = reset(loader)
+        m.submodules.sequencer = reset(sequencer)
+        m.submodules.vectors = reset(vectors)
+        m.submodules.arbiter = reset(arbiter)
+        m.submodules.transfer_control = reset(control)
+        m.submodules.watchdog = reset(watchdog)
+        units = [TransferUnit(hw.transfer_lanes, rows=hw.rows, cols=hw.cols) for _ in self.tiles]
+        for t, unit in enumerate(units):
+            m.submodules[f"transfer_{t}"] = reset(unit)
+
+        wiring.connect(m, wiring.flipped(self.bus), regs.bus)
+        word, finish = sequencer.word, sequencer.finish
+
+        def op(*ops):
+            return or_tree([word.op == o for o in ops])
+
+        # --- state that outlives a run
+        negative, transfers = Signal(), Signal(4)
+        aged, trained = Signal(13), Signal(31)  # examples since the last tick, transfer
+        age_due, transfer_due = Signal(), Signal()
+        scored = Signal()
+        m.d.comb += scored.eq(finish & op(Op.ERROR))
+        with m.If(regs.control.load):
+            m.d.sync += [
+                negative.eq(regs.restore_state.negative),
+                transfers.eq(regs.restore_state.transfers),
+                aged.eq(regs.restore_age.n),
+                trained.eq(regs.restore_interval.n),
+            ]
+        with m.Elif(scored):
+            m.d.sync += [age_due.eq(0), aged.eq(aged + 1)]
+            with m.If(aged + 1 == regs.age_periods.n):
+                m.d.sync += [age_due.eq(1), aged.eq(0)]
+            m.d.sync += [transfer_due.eq(0), trained.eq(trained + 1)]
+            with m.If(trained + 1 == regs.interval.n):
+                m.d.sync += [transfer_due.eq(1), trained.eq(0)]
+        with m.Elif(control.finish & op(Op.TRANSFER)):
+            m.d.sync += [negative.eq(negative ^ regs.transfer.invert), transfers.eq(transfers + 1)]
+
+        # --- sequencer
+        error = Signal()
+        m.d.comb += [
+            sequencer.program_addr.eq(regs.program_addr),
+            sequencer.program_data.eq(regs.program_data),
+            sequencer.program_en.eq(regs.program_en),
+            sequencer.start.eq(regs.control.start & ~error),
+            sequencer.start_pc.eq(regs.start_pc.pc),
+            sequencer.examples.eq(regs.examples.n),
+            sequencer.stop.eq(regs.control.stop),
+            sequencer.ready.eq(loader.ready),
+            sequencer.nonzero.eq(vectors.nonzero),
+            sequencer.age_due.eq(age_due),
+            sequencer.transfer_due.eq(transfer_due),
+            regs.busy.eq(sequencer.running),
+        ]
+
+        # --- examples in, results out
+        m.d.comb += [
+            loader.i.p.data.as_value().eq(self.examples.tdata),
+            loader.i.p.last.eq(self.examples.tlast),
+            loader.i.valid.eq(self.examples.tvalid),
+            self.examples.tready.eq(loader.i.ready),
+            loader.pixels.eq(regs.inputs.n),
+            loader.blocks.eq(regs.layer_blocks[0].row_blocks),
+            loader.length.eq(vectors.input_length),
+            loader.take.eq(sequencer.take),
+            vectors.input_block.eq(loader.block),
+            vectors.input_addr.eq(loader.addr),
+            vectors.input_data.eq(loader.data),
+            vectors.input_en.eq(loader.en),
+            vectors.bank.eq(loader.bank),
+            vectors.label.eq(loader.label),
+        ]
+        correct, holding = Signal(), Signal()
+        m.d.comb += [
+            correct.eq(vectors.answer == loader.label),
+            self.results.tlast.eq(1),
+            holding.eq(op(Op.ERROR) & self.results.tvalid),  # the result before this one
+        ]
+        with m.If(scored):
+            m.d.sync += [
+                self.results.tvalid.eq(1),
+                self.results.tdata.eq(Cat(vectors.answer, loader.label, Const(0, 5), correct)),
+            ]
+        with m.Elif(self.results.tready | abandon):
+            m.d.sync += self.results.tvalid.eq(0)
+
+        # --- vector unit
+        ageing = Signal()
+        m.d.comb += [
+            vectors.word.eq(word),
+            vectors.begin.eq(sequencer.begin),
+            vectors.finish.eq(finish),
+            vectors.stochastic.eq(regs.update.stochastic),
+            vectors.delta_max.eq(regs.update.delta_max),
+            vectors.table_addr.eq(regs.table_addr),
+            vectors.table_data.eq(regs.table_data),
+            vectors.table_en.eq(regs.table_en),
+            vectors.host_addr.eq(Mux(regs.lanes_en, regs.lanes_addr, regs.lanes_r_addr)),
+            vectors.host_data.eq(regs.lanes_data),
+            vectors.host_en.eq(regs.lanes_en),
+            vectors.host_r_en.eq(regs.lanes_r_en & ~sequencer.running),
+            regs.lanes_r_data.eq(vectors.host_r_data),
+            sequencer.busy.eq(vectors.busy | ageing | control.busy | holding),
+        ]
+        for i in range(hw.layers):
+            setup, rate = vectors.layers[i], regs.layer_rate[i]
+            m.d.comb += [
+                setup.row_blocks.eq(regs.layer_blocks[i].row_blocks),
+                setup.col_blocks.eq(regs.layer_blocks[i].col_blocks),
+                setup.x_read.eq(regs.layer_x[i].read),
+                setup.x_write.eq(regs.layer_x[i].write),
+                setup.d_base.eq(regs.layer_d[i].base),
+                setup.row_lanes.eq(regs.layer_lanes[i].rows),
+                setup.col_lanes.eq(regs.layer_lanes[i].cols),
+                setup.mult.eq(rate.mult),
+                setup.shift.eq(rate.shift),
+                setup.table.eq(rate.table),
+            ]
+        used = Signal(hw.tiles)
+        for t in range(hw.tiles):
+            m.d.comb += [
+                vectors.place[t].eq(regs.tile_place[t]),
+                vectors.size[t].eq(regs.tile_size[t]),
+                used[t].eq(regs.tile_place[t].used),
+            ]
+
+        # --- tiles
+        with m.If(sequencer.begin & op(Op.AGE)):
+            m.d.sync += ageing.eq(1)
+        with m.Elif(arbiter.cmd.ready | abandon):
+            m.d.sync += ageing.eq(0)
+        m.d.comb += [
+            arbiter.transfer.eq(control.busy),
+            arbiter.cmd.valid.eq(ageing | vectors.cmd.valid),
+            arbiter.cmd.payload.eq(vectors.cmd.payload),
+            vectors.cmd.ready.eq(arbiter.cmd.ready),
+        ]
+        with m.If(ageing):
+            m.d.comb += [
+                arbiter.cmd.p.payload.op.eq(TileOp.AGE),
+                arbiter.cmd.p.mask.eq(used),
+            ]
+        wiring.connect(m, vectors.x, arbiter.x)
+        for t, unit in enumerate(units):
+            port = wiring.flipped(self.tiles[t])
+            wiring.connect(m, arbiter.tiles[t], port.cmd)
+            wiring.connect(m, arbiter.xs[t], port.x)
+            wiring.connect(m, port.y, vectors.y[t])
+            wiring.connect(m, unit.cmd, arbiter.units[t])
+            wiring.connect(m, unit.w, port.w)
+            wiring.connect(m, port.r, unit.r)
+
+        # --- transfer
+        m.d.comb += [
+            control.start.eq(sequencer.begin & op(Op.TRANSFER, Op.WRITE)),
+            control.from_host.eq(op(Op.WRITE)),
+            control.used.eq(used),
+        ]
+        for t, unit in enumerate(units):
+            m.d.comb += [
+                unit.start.eq(control.unit_start[t]),
+                unit.from_host.eq(op(Op.WRITE)),
+                unit.rows.eq(regs.tile_size[t].rows),
+                unit.cols.eq(regs.tile_size[t].cols),
+                unit.config.old.eq(negative),
+                unit.config.new.eq(negative ^ (regs.transfer.invert & op(Op.TRANSFER))),
+                unit.config.capacitor.eq(regs.transfer.capacitor),
+                unit.config.log2_reads.eq(regs.transfer.log2_reads),
+                unit.config.retries.eq(regs.transfer.retries),
+                unit.config.tune_rounds.eq(regs.transfer.tune_rounds),
+                unit.config.set_tolerance.eq(regs.transfer_set.set_tolerance),
+                unit.config.small_target.eq(regs.transfer_set.small_target),
+                unit.config.tune_tolerance.eq(regs.transfer_tune.tune_tolerance),
+                unit.config.fail_tolerance.eq(regs.transfer_tune.fail_tolerance),
+                unit.config.offset.eq(regs.transfer_goal.offset),
+                unit.config.tune_mult.eq(regs.transfer_goal.tune_mult),
+                unit.config.gain.eq(regs.gain.gain),
+                unit.config.transfers.eq(transfers),
+                unit.table_addr.eq(regs.duration_addr),
+                unit.table_data.eq(regs.duration_data),
+                unit.table_en.eq(regs.duration_en),
+                control.unit_busy[t].eq(unit.busy),
+                control.counts[t].set_shots.eq(unit.set_shots),
+                control.counts[t].tune_pulses.eq(unit.tune_pulses),
+                control.counts[t].error_sq.eq(unit.error_sq),
+                control.counts[t].failed.eq(unit.failed),
+                unit.goals.payload.eq(self.goals.tdata),
+                unit.goals.valid.eq(self.goals.tvalid & control.turn[t]),
+            ]
+        goal_ready = or_tree([u.goals.ready & control.turn[t] for t, u in enumerate(units)])
+        m.d.comb += self.goals.tready.eq(goal_ready)
+
+        # --- counters
+        events = statistics.chip
+        m.d.comb += [
+            statistics.clear.eq(regs.control.clear_counters),
+            statistics.index.eq(regs.counter_index),
+            regs.counter_value.eq(statistics.value),
+            statistics.layer.eq(vectors.events),
+            statistics.phase.eq(Mux(sequencer.running, word.op, IDLE)),
+            events.examples.eq(scored),
+            events.correct.eq(scored & correct),
+            events.skipped.eq(finish & op(Op.SKIP_ZERO) & ~vectors.nonzero),
+            events.ticks.eq(finish & op(Op.AGE) & age_due),
+            events.transfers.eq(control.finish & op(Op.TRANSFER)),
+            events.set_shots.eq(control.add.set_shots),
+            events.tune_pulses.eq(control.add.tune_pulses),
+            events.transfer_error_sq.eq(control.add.error_sq),
+            events.failed_cells.eq(control.add.failed),
+        ]
+
+        # --- what went wrong: the first error stays until it is cleared
+        done, code, blamed, at = Signal(), Signal(ErrorCode), Signal(6), Signal(8)
+        transfer_waits = Cat(u.waiting for u in units)
+        waiting = Signal(hw.tiles)
+        progress = or_tree(
+            [finish, loader.i.valid & loader.i.ready, goal_ready & self.goals.tvalid]
+            + [self.results.tvalid & self.results.tready]
+            + [p.cmd.valid & p.cmd.ready for p in self.tiles]
+            + [p.x.valid & p.x.ready for p in self.tiles]
+            + [p.y.valid & p.y.ready for p in self.tiles]
+            + [p.w.valid & p.w.ready for p in self.tiles]
+            + [p.r.valid & p.r.ready for p in self.tiles]
+        )
+        m.d.comb += [
+            watchdog.busy.eq(sequencer.running),
+            watchdog.progress.eq(progress),
+            watchdog.limit.eq(regs.watchdog.cycles),
+            waiting.eq(arbiter.waiting | vectors.waiting | transfer_waits),
+        ]
+        cause = Signal(ErrorCode)
+        with m.If(loader.bad):
+            m.d.comb += cause.eq(ErrorCode.BAD_PACKET)
+        with m.Elif(sequencer.bad):
+            m.d.comb += cause.eq(ErrorCode.BAD_INSTRUCTION)
+        with m.Elif(watchdog.expired):
+            with m.If(waiting != 0):
+                m.d.comb += cause.eq(ErrorCode.TILE)
+            with m.Elif(holding):
+                m.d.comb += cause.eq(ErrorCode.RESULTS)
+            with m.Elif(op(Op.WRITE)):
+                m.d.comb += cause.eq(ErrorCode.GOALS)
+            with m.Else():
+                m.d.comb += cause.eq(ErrorCode.EXAMPLES)
+        m.d.comb += [
+            error.eq(code != ErrorCode.NONE),
+            abandon.eq(regs.control.reset | (cause != ErrorCode.NONE)),
+            regs.status.busy.eq(sequencer.running),
+            regs.status.done.eq(done),
+            regs.status.error.eq(error),
+            regs.status.polarity.eq(negative),
+            regs.error.code.eq(code),
+            regs.error.tile.eq(blamed),
+            regs.error.pc.eq(at),
+            self.irq.eq((done & regs.irq_enable.done) | (error & regs.irq_enable.error)),
+        ]
+        with m.If(regs.control.clear | regs.control.start):
+            m.d.sync += done.eq(0)
+        with m.If(sequencer.done):
+            m.d.sync += done.eq(1)
+        with m.If(regs.control.clear):
+            m.d.sync += code.eq(ErrorCode.NONE)
+        with m.Elif(~error & (cause != ErrorCode.NONE)):
+            m.d.sync += [code.eq(cause), at.eq(sequencer.pc), blamed.eq(0)]
+            for t in reversed(range(hw.tiles)):
+                with m.If(waiting[t]):
+                    m.d.sync += blamed.eq(t)
+        return m

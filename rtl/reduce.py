@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reductions over lanes as balanced trees."""
+
+from amaranth import *
+
+__all__ = ["add_tree", "argmax_tree", "or_tree"]
+
+
+def _tree(values, join):
+    values = list(values)
+    while len(values) > 1:
+        pairs = [join(a, b) for a, b in zip(values[::2], values[1::2], strict=False)]
+        values = pairs + ([values[-1]] if len(values) % 2 else [])
+    return values[0]
+
+
+def add_tree(values):
+    """Return the exact sum of ``values``; it grows one bit a level."""
+    return _tree(values, lambda a, b: a + b)
+
+
+def or_tree(values):
+    """Return the bitwise OR of ``values``."""
+    return _tree(values, lambda a, b: a | b)
+
+
+def argmax_tree(m, values):
+    """Return ``(index, value)`` of the largest of ``values``; the lowest index wins ties.
+
+    Adds one comparator and two multiplexers to ``m`` for each pair.
+    """
+
+    def join(a, b):
+        later = Signal()
+        m.d.comb += later.eq(b[1] > a[1])
+        index = Signal(max(len(a[0]), len(b[0])))
+        value = Signal.like(a[1])
+        m.d.comb += [index.eq(Mux(later, b[0], a[0])), value.eq(Mux(later, b[1], a[1]))]
+        return index, value
+
+    return _tree([(Const(i, range(max(2, len(values)))), v) for i, v in enumerate(values)], join)

@@ -1,0 +1,398 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Vector unit: everything between the vector memories and the tiles."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from golden.hardware import ControllerConfig
+from golden.program import Op
+
+from .accumulator import Accumulator
+from .activation import Activated, Activation
+from .collector import Collector
+from .elementwise import Multiplier
+from .error import ErrorUnit, Scorer
+from .geometry import Geometry, Place, Size
+from .random_lanes import RandomLanes
+from .reader import VectorReader
+from .reduce import or_tree
+from .scatter import Scatter
+from .sender import Sender, masked
+from .sequencer import Word
+from .statistics import LayerEvents
+from .tile_port import Beat, Command, TileOp
+
+__all__ = ["LayerSetup", "VectorUnit"]
+
+
+class LayerSetup(data.Struct):
+    """Registers of one layer; see :func:`golden.registers.register_map`."""
+
+    row_blocks: 10
+    col_blocks: 10
+    x_read: 12
+    x_write: 12
+    d_base: 12
+    row_lanes: 14
+    col_lanes: 14
+    mult: 8
+    shift: 5
+    table: 4
+
+
+def pick(views, index):
+    """Return ``views[index]``; all zero beyond the end."""
+    shape = views.shape().elem_shape
+    parts = [Mux(index == i, views[i].as_value(), 0) for i in range(len(views))]
+    return data.View(shape, or_tree(parts)[: Shape.cast(shape).width])
+
+
+class VectorUnit(wiring.Component):
+    """Executes FORWARD, ACTIVATE, ERROR, BACKWARD, MULTIPLY, ROWS and UPDATE.
+
+    FORWARD and BACKWARD send vectors and do not wait for results; ACTIVATE and MULTIPLY take
+    them. Golden: the methods of :class:`golden.machine.Machine` with these names.
+
+    Parameters
+    ----------
+    hw : ControllerConfig
+
+    Members
+    -------
+    word : ``In(Word)``, begin : ``In(1)``, finish : ``In(1)``
+        Instruction, and the first and last cycle of its execution.
+    busy : ``Out(1)``
+    layers : ``In(data.ArrayLayout(LayerSetup, hw.layers))``
+    place, size : ``In``
+        See :class:`rtl.geometry.Geometry`.
+    stochastic : ``In(1)``, delta_max : ``In(5)``
+    bank : ``In(1)``, label : ``In(13)``
+        Of the current example.
+    input_addr, input_data, input_en : ``In``
+        Write port of the memory of examples.
+    input_block : ``In(10)``, input_length : ``Out(10)``
+        Rows of a row block of the first layer.
+    table_addr, table_data, table_en : ``In``
+        See :class:`rtl.activation.Activation`.
+    host_addr, host_data, host_en, host_r_en, host_r_data
+        See :class:`rtl.random_lanes.RandomLanes`.
+    cmd, x : ``Out(stream)``
+        To the tiles of ``mask``.
+    y : ``In(stream)``, one a tile
+    waiting : ``Out(hw.tiles)``
+        Tile whose results are waited for.
+    answer : ``Out(13)``, nonzero : ``Out(1)``
+        See :class:`rtl.error.Scorer` and :class:`rtl.error.ErrorUnit`.
+    events : ``Out(LayerEvents)``
+        For :class:`rtl.statistics.Statistics`.
+    """
+
+    def __init__(self, hw: ControllerConfig):
+        self.hw = hw
+        lanes = hw.lanes
+        super().__init__({
+            "word": In(Word),
+            "begin": In(1),
+            "finish": In(1),
+            "busy": Out(1),
+            "layers": In(data.ArrayLayout(LayerSetup, hw.layers)),
+            "place": In(data.ArrayLayout(Place, hw.tiles)),
+            "size": In(data.ArrayLayout(Size, hw.tiles)),
+            "stochastic": In(1),
+            "delta_max": In(5),
+            "bank": In(1),
+            "label": In(13),
+            "input_addr": In(range(2 * hw.inputs)),
+            "input_data": In(data.ArrayLayout(signed(8), lanes)),
+            "input_en": In(lanes),
+            "input_block": In(10),
+            "input_length": Out(10),
+            "table_addr": In(range(hw.tables * 256)),
+            "table_data": In(Activated),
+            "table_en": In(1),
+            "host_addr": In(range(hw.random_depth * lanes)),
+            "host_data": In(32),
+            "host_en": In(1),
+            "host_r_en": In(1),
+            "host_r_data": Out(32),
+            "cmd": Out(stream.Signature(masked(Command, hw.tiles))),
+            "x": Out(stream.Signature(masked(Beat(signed(8), lanes), hw.tiles))),
+            "y": In(stream.Signature(data.ArrayLayout(signed(8), lanes))).array(hw.tiles),
+            "waiting": Out(hw.tiles),
+            "answer": Out(13),
+            "nonzero": Out(1),
+            "events": Out(LayerEvents),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        hw, word, lanes = self.hw, self.word, self.hw.lanes
+        most = max(hw.depth, hw.inputs)
+        block_beats = -(-max(hw.rows, hw.cols) // lanes)
+
+        m.submodules.geometry = geometry = Geometry(hw.tiles, 5)
+        m.submodules.random = random = RandomLanes(lanes, hw.random_depth)
+        m.submodules.reader = reader = VectorReader(lanes, depth=most)
+        m.submodules.sender = sender = Sender(lanes, depth=most, tiles=hw.tiles)
+        m.submodules.collector = collector = Collector(lanes, depth=block_beats, tiles=hw.tiles)
+        m.submodules.accumulator = accumulator = Accumulator(
+            lanes, depth=block_beats, tiles=hw.tiles
+        )
+        m.submodules.activation = activation = Activation(lanes, hw.tables)
+        m.submodules.multiplier = multiplier = Multiplier(lanes, depth=hw.depth)
+        m.submodules.scatter = scatter = Scatter(Activated, lanes, depth=hw.depth)
+        m.submodules.scorer = scorer = Scorer(lanes)
+        m.submodules.error = error = ErrorUnit(lanes)
+
+        codes = data.ArrayLayout(signed(8), lanes)
+        memories = {}
+        for name, depth in (
+            ("inputs", 2 * hw.inputs),
+            ("x", hw.depth),
+            ("slope", hw.depth),
+            ("delta", hw.depth),
+        ):
+            memory = Memory(shape=unsigned(8 * lanes), depth=depth, init=[])
+            m.submodules[f"{name}_memory"] = memory
+            memories[name] = memory.read_port(), memory.write_port(granularity=8)
+        (inputs, inputs_w), (x, x_w) = memories["inputs"], memories["x"]
+        (slope, slope_w), (delta, delta_w) = memories["slope"], memories["delta"]
+
+        def op(*ops):
+            return or_tree([word.op == o for o in ops])
+
+        m.d.comb += [geometry.place.eq(self.place), geometry.size.eq(self.size)]
+        here = Signal(LayerSetup)
+        above = Signal(LayerSetup)
+        m.d.comb += [
+            here.eq(pick(self.layers, word.layer)),
+            above.eq(pick(self.layers, word.layer + 1)),
+        ]
+
+        # --- memories to tiles: FORWARD, BACKWARD, ROWS, UPDATE; and ERROR
+        by_row, first_layer = Signal(), Signal()
+        encode = Signal()
+        m.d.comb += [
+            by_row.eq(op(Op.FORWARD, Op.ROWS)),
+            first_layer.eq(by_row & (word.layer == 0)),
+            encode.eq(op(Op.ROWS, Op.UPDATE)),
+            reader.start.eq(
+                self.begin & op(Op.FORWARD, Op.BACKWARD, Op.ROWS, Op.UPDATE, Op.ERROR)
+            ),
+            reader.blocks.eq(Mux(by_row, here.row_blocks, here.col_blocks)),
+            reader.bias.eq(by_row),
+            reader.length.eq(
+                Mux(by_row, geometry.found[0].rows, geometry.found[0].cols)
+            ),
+        ]
+        for q, block in ((0, reader.block), (1, reader.o.p.block)):
+            query = geometry.query[q]
+            m.d.comb += [
+                query.layer.eq(word.layer),
+                query.by_row.eq(by_row),
+                query.by_col.eq(~by_row),
+                query.row_block.eq(block),
+                query.col_block.eq(block),
+            ]
+        m.d.comb += [
+            inputs.addr.eq(Mux(self.bank, hw.inputs, 0) + reader.beat),
+            x.addr.eq(Mux(op(Op.ERROR), here.x_write, here.x_read) + reader.beat),
+            delta.addr.eq(here.d_base + reader.beat),
+            random.addr.eq(Mux(by_row, here.row_lanes, here.col_lanes) + reader.beat),
+            random.en.eq(reader.en & encode),
+        ]
+        m.d.comb += [port.en.eq(reader.en) for port in (inputs, x, delta)]
+        with m.If(first_layer):
+            m.d.comb += reader.codes.eq(inputs.data)
+        with m.Elif(by_row | op(Op.ERROR)):
+            m.d.comb += reader.codes.eq(x.data)
+        with m.Else():
+            m.d.comb += reader.codes.eq(delta.data)
+
+        to_tiles = Signal()
+        m.d.comb += [
+            to_tiles.eq(~op(Op.ERROR)),
+            sender.i.valid.eq(reader.o.valid & to_tiles),
+            sender.i.payload.eq(reader.o.payload),
+            reader.o.ready.eq(Mux(to_tiles, sender.i.ready, 1)),
+            sender.mask.eq(geometry.mask[1]),
+            sender.words.eq(random.words),
+            sender.encode.eq(encode),
+            sender.stochastic.eq(self.stochastic),
+            random.commit.eq(sender.commit & self.stochastic),
+            sender.with_command.eq(~op(Op.UPDATE)),
+        ]
+        with m.Switch(word.op):
+            with m.Case(Op.FORWARD):
+                m.d.comb += sender.command.op.eq(TileOp.FORWARD)
+            with m.Case(Op.BACKWARD):
+                m.d.comb += sender.command.op.eq(TileOp.BACKWARD)
+            with m.Default():
+                m.d.comb += sender.command.op.eq(TileOp.UPDATE)
+        with m.If(by_row):  # |x| + u reaches 2**7 or not
+            m.d.comb += [sender.rate.mult.eq(1), sender.rate.shift.eq(7), sender.rate.most.eq(1)]
+        with m.Else():
+            m.d.comb += [sender.rate.mult.eq(here.mult), sender.rate.shift.eq(here.shift)]
+            m.d.comb += sender.rate.most.eq(self.delta_max)
+        wiring.connect(m, sender.cmd, wiring.flipped(self.cmd))
+        wiring.connect(m, sender.x, wiring.flipped(self.x))
+
+        m.d.comb += [
+            error.start.eq(self.begin),
+            error.label.eq(self.label),
+            error.codes.eq(reader.o.p.data),
+            error.count.eq(reader.o.p.count),
+            error.en.eq(reader.o.valid & ~to_tiles),
+            self.nonzero.eq(error.nonzero),
+        ]
+
+        # --- tiles to memories: ACTIVATE of this layer, MULTIPLY with results of the one above
+        activate, multiply, source = Signal(), Signal(), Signal(LayerSetup)
+        m.d.comb += [
+            activate.eq(op(Op.ACTIVATE)),
+            multiply.eq(op(Op.MULTIPLY)),
+            source.eq(Mux(multiply, above.as_value(), here.as_value())),
+            collector.start.eq(self.begin & (activate | multiply)),
+            collector.backward.eq(multiply),
+            collector.blocks.eq(Mux(multiply, source.row_blocks, source.col_blocks)),
+            collector.parts.eq(Mux(multiply, source.col_blocks, source.row_blocks)),
+            collector.mask.eq(geometry.mask[2]),
+            collector.length.eq(
+                Mux(multiply, geometry.found[2].rows, geometry.found[2].cols)
+            ),
+            geometry.query[2].layer.eq(word.layer + multiply),
+            geometry.query[2].by_row.eq(1),
+            geometry.query[2].by_col.eq(1),
+            geometry.query[2].row_block.eq(Mux(multiply, collector.block, collector.part)),
+            geometry.query[2].col_block.eq(Mux(multiply, collector.part, collector.block)),
+            accumulator.backward.eq(multiply),
+        ]
+        for t in range(hw.tiles):
+            wiring.connect(m, wiring.flipped(self.y[t]), collector.y[t])
+        wiring.connect(m, collector.o, accumulator.i)
+        m.d.comb += self.waiting.eq(
+            Mux(collector.busy & ~collector.o.valid, geometry.mask[2], 0)
+        )
+
+        m.d.comb += [
+            activation.i.payload.eq(accumulator.o.payload),
+            activation.i.valid.eq(accumulator.o.valid & activate),
+            activation.table.eq(here.table),
+            activation.table_addr.eq(self.table_addr),
+            activation.table_data.eq(self.table_data),
+            activation.table_en.eq(self.table_en),
+            scorer.start.eq(self.begin & activate),
+            scorer.codes.eq(accumulator.o.p.data),
+            scorer.count.eq(accumulator.o.p.count),
+            scorer.en.eq(activation.i.valid & activation.i.ready),
+            self.answer.eq(scorer.answer),
+            multiplier.i.payload.eq(accumulator.o.payload),
+            multiplier.i.valid.eq(accumulator.o.valid & multiply),
+            accumulator.o.ready.eq(Mux(multiply, multiplier.i.ready, activation.i.ready)),
+            multiplier.start.eq(self.begin),
+            multiplier.base.eq(here.x_write),
+            slope.addr.eq(multiplier.addr),
+            slope.en.eq(multiplier.en),
+            multiplier.slopes.eq(slope.data),
+        ]
+
+        m.d.comb += [
+            scatter.start.eq(self.begin),
+            scatter.base.eq(Mux(multiply, here.d_base, here.x_write)),
+            scatter.i.valid.eq(Mux(multiply, multiplier.o.valid, activation.o.valid)),
+            scatter.i.p.count.eq(Mux(multiply, multiplier.o.p.count, activation.o.p.count)),
+            activation.o.ready.eq(scatter.i.ready),
+            multiplier.o.ready.eq(scatter.i.ready),
+        ]
+        for k in range(lanes):
+            m.d.comb += [
+                scatter.i.p.data[k].value.eq(
+                    Mux(multiply, multiplier.o.p.data[k], activation.o.p.data[k].value)
+                ),
+                scatter.i.p.data[k].slope.eq(activation.o.p.data[k].slope),
+                x_w.data[8 * k : 8 * k + 8].eq(scatter.data[k].value),
+                slope_w.data[8 * k : 8 * k + 8].eq(scatter.data[k].slope),
+            ]
+
+        # outputs are cut as the inputs of the next layer are, or, in the last, as they came
+        next_layer = Signal()
+        m.d.comb += [
+            next_layer.eq(activate & (above.row_blocks != 0)),
+            geometry.query[3].layer.eq(word.layer + next_layer),
+            geometry.query[3].by_row.eq(next_layer),
+            geometry.query[3].by_col.eq(~next_layer),
+            geometry.query[3].row_block.eq(scatter.block),
+            geometry.query[3].col_block.eq(scatter.block),
+            scatter.length.eq(geometry.found[3].cols),
+        ]
+        with m.If(next_layer):  # less the bias row
+            last_block = scatter.block == above.row_blocks - 1
+            m.d.comb += scatter.length.eq(geometry.found[3].rows - last_block)
+        m.d.comb += [
+            x_w.addr.eq(scatter.addr),
+            slope_w.addr.eq(scatter.addr),
+            x_w.en.eq(Mux(activate, scatter.en, 0)),
+            slope_w.en.eq(Mux(activate, scatter.en, 0)),
+        ]
+        with m.If(multiply):
+            m.d.comb += [delta_w.addr.eq(scatter.addr), delta_w.en.eq(scatter.en)]
+            m.d.comb += [
+                delta_w.data[8 * k : 8 * k + 8].eq(scatter.data[k].value) for k in range(lanes)
+            ]
+        with m.Else():
+            m.d.comb += [
+                delta_w.addr.eq(here.d_base + reader.o.p.beat),
+                delta_w.data.eq(error.delta),
+                delta_w.en.eq(error.en.replicate(lanes)),
+            ]
+
+        # --- the host's side
+        m.d.comb += [
+            inputs_w.addr.eq(self.input_addr),
+            inputs_w.data.eq(self.input_data),
+            inputs_w.en.eq(self.input_en),
+            geometry.query[4].layer.eq(0),
+            geometry.query[4].by_row.eq(1),
+            geometry.query[4].row_block.eq(self.input_block),
+            self.input_length.eq(geometry.found[4].rows),
+            random.host_addr.eq(self.host_addr),
+            random.host_data.eq(self.host_data),
+            random.host_en.eq(self.host_en),
+            random.host_r_en.eq(self.host_r_en),
+            self.host_r_data.eq(random.host_r_data),
+        ]
+
+        # --- what to count
+        asked, applied = Signal(27), Signal(17)
+        fired = Signal(data.ArrayLayout(13, hw.layers))
+        with m.If(self.begin):
+            m.d.sync += [asked.eq(0), applied.eq(0)]
+        with m.Elif(sender.commit):
+            m.d.sync += [asked.eq(asked + sender.asked), applied.eq(applied + sender.applied)]
+        with m.If(self.finish & op(Op.ROWS)):
+            for layer in range(hw.layers):
+                with m.If(word.layer == layer):
+                    m.d.sync += fired[layer].eq(applied)
+        rows_fired = or_tree([Mux(word.layer == i, fired[i], 0) for i in range(hw.layers)])
+        m.d.comb += self.events.layer.eq(word.layer + multiply)
+        with m.If(multiply):
+            m.d.comb += self.events.backward_clips.eq(accumulator.clips)
+        with m.Else():
+            m.d.comb += self.events.forward_clips.eq(accumulator.clips)
+        with m.If(self.finish & op(Op.UPDATE)):
+            m.d.comb += [
+                self.events.pulses_asked.eq(asked * rows_fired),
+                self.events.pulses_applied.eq(applied * rows_fired),
+            ]
+
+        m.d.comb += self.busy.eq(
+            reader.busy
+            | sender.busy
+            | collector.busy
+            | accumulator.busy
+            | activation.o.valid
+            | multiplier.busy
+        )
+        return m

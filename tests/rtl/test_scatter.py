@@ -1,0 +1,135 @@
+# amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
+"""A vector keeps its codes, in order, whatever the blocks on either side."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from amaranth.hdl import signed
+
+from cosim.bench import pack, put, simulate, unpack
+from rtl.scatter import Scatter
+
+DEPTH = 32
+
+
+def beats_of(codes, cuts, lanes):
+    """Beats (count, codes) of a vector whose blocks end at ``cuts``."""
+    out = []
+    for a, b in zip([0, *cuts[:-1]], cuts, strict=True):
+        out += [codes[k : min(k + lanes, b)] for k in range(a, b, lanes)]
+    return out
+
+
+def layout(codes, lengths, lanes):
+    """Golden: memory (beats, lanes) in which every block starts a beat; None is unwritten."""
+    rows, at = [], 0
+    for n in lengths:
+        part = codes[at : at + n]
+        at += n
+        for k in range(0, max(n, 1), lanes):
+            beat = list(part[k : k + lanes])
+            rows.append(beat + [None] * (lanes - len(beat)))
+    return rows
+
+
+def scattered(codes, cuts, lengths, *, lanes, source_lanes, base=3, stall=0):
+    """Send a vector through :class:`Scatter`; return memory as written, and the cycles."""
+    memory = [[None] * lanes for _ in range(DEPTH)]
+    cycles = 0
+
+    def send(pins):
+        nonlocal cycles
+        pins["base"], pins["start"] = base, 1
+        yield
+        pins["start"] = 0
+        beats = beats_of(codes, cuts, source_lanes)
+        words = [pack(b, 8) | len(b) << (8 * source_lanes) for b in beats]
+        for _ in put(pins, "i", words, stall=stall):
+            yield
+            cycles += 1
+            for k, code in enumerate(unpack(pins["data"], 8, lanes)):
+                if pins["en"] >> k & 1:
+                    assert memory[pins["addr"]][k] is None, "a code must be written once"
+                    memory[pins["addr"]][k] = code
+
+    def geometry(pins):
+        pins["length"] = [*lengths, 0, 0, 0][pins["block"]]
+
+    dut = Scatter(signed(8), lanes, depth=DEPTH, source_lanes=source_lanes)
+    simulate(dut, send, reflex=geometry)
+    return memory[base:], cycles
+
+
+CUTS = {
+    "same blocks": ([13], [13]),
+    "whole beats": ([8, 16], [8, 8]),
+    "split": ([20], [7, 6, 7]),
+    "joined": ([7, 13, 20], [20]),
+    "other blocks": ([7, 14, 20], [10, 10]),
+    "single codes": ([9], [1] * 9),
+    "bias alone in the last block": ([6], [3, 3, 0]),
+    "empty block in between": ([6], [3, 0, 3]),
+}
+
+
+@pytest.mark.parametrize("stall", [0, 2])
+@pytest.mark.parametrize(("lanes", "source_lanes"), [(4, 4), (8, 2), (2, 1), (8, 8)])
+@pytest.mark.parametrize("name", CUTS)
+def test_scatter_keeps_every_code_in_order(name, lanes, source_lanes, stall):
+    cuts, lengths = CUTS[name]
+    codes = np.random.default_rng(1).integers(-128, 128, cuts[-1]).tolist()
+    codes[:2] = [-128, 127]
+    memory, _ = scattered(codes, cuts, lengths, lanes=lanes, source_lanes=source_lanes, stall=stall)
+    want = layout(codes, lengths, lanes)
+    if lengths[-1] == 0:
+        want = want[:-1]  # nothing comes that would fill it
+    assert memory[: len(want)] == want
+    assert all(code is None for beat in memory[len(want) :] for code in beat)
+
+
+@pytest.mark.parametrize(("cuts", "lengths", "cycles"), [([16], [16], 4), ([16], [3, 13], 8)])
+def test_scatter_takes_a_cycle_for_every_beat_of_memory_that_a_beat_touches(cuts, lengths, cycles):
+    """Codes 0-3 lie in blocks of 3 and 13 as 0-2 and 3; 4-7 as 4-6 and 7, and so on."""
+    _, took = scattered(list(range(16)), cuts, lengths, lanes=4, source_lanes=4)
+    assert took == cycles
+
+
+def test_scatter_begins_anew():
+    """What is left of a vector that was cut short does not matter."""
+    seen = []
+
+    def send(pins):
+        word = pack([1, 2, 3, 4], 8) | 3 << 32
+        pins["length"] = 9
+        for base in (1, 5):
+            pins["base"], pins["start"] = base, 1
+            yield
+            pins["start"] = 0
+            for _ in put(pins, "i", [word]):
+                yield
+                seen.append((pins["addr"], pins["en"], pins["block"]))
+
+    simulate(Scatter(signed(8), 4, depth=DEPTH), send)
+    assert seen == [(1, 0b111, 0), (5, 0b111, 0)]
+
+
+@pytest.mark.parametrize(("lanes", "source"), [(6, 6), (4, 3), (0, 0)])
+def test_scatter_rejects_lanes_that_are_no_power_of_two(lanes, source):
+    with pytest.raises(ValueError, match=r"lanes must be a power of two, not "):
+        Scatter(signed(8), lanes, depth=8, source_lanes=source)
+
+
+BENCHES = [
+    *(
+        partial(test_scatter_keeps_every_code_in_order, name, lanes, source_lanes, stall)
+        for lanes, source_lanes in [(4, 4), (8, 2)]
+        for stall in [0, 2]
+        for name in CUTS
+    ),
+    partial(
+        test_scatter_takes_a_cycle_for_every_beat_of_memory_that_a_beat_touches, [16], [3, 13], 8
+    ),
+    test_scatter_begins_anew,
+]

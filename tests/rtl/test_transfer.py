@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The transfer unit asks of a tile what the golden transfer asks, in the same order."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -60,7 +61,7 @@ def always(*codes):
 
 
 def wild(seed):
-    """Readings of any size, more often than not at an end of the range."""
+    """Read anything, more often than not an end of the range."""
 
     def reading(n, cols):
         rng = np.random.default_rng((seed, n))
@@ -282,9 +283,9 @@ def play(lanes, jobs, *, stall=0, cuts=(), again=(), rows=ROWS, cols=COLS):
     def bench(pins):
         loaded = None
         for k, job in enumerate([jobs[0]] * len(cuts) + list(jobs)):
-            if job.tables is not loaded:
-                loaded = job.tables
-                for address, code in enumerate(loaded.duration.tolist()):
+            if job.tables.duration.tolist() != loaded:
+                loaded = job.tables.duration.tolist()
+                for address, code in enumerate(loaded):
                     pins["table_addr"], pins["table_data"], pins["table_en"] = address, code, 1
                     yield
                 pins["table_en"], pins["table_data"] = 0, 99
@@ -361,9 +362,10 @@ CORNERS = {
         for n in (1, 2048)
     ],
     "nothing to tune": [scripted(goal=[[3] * 9, [4] * 9], rows=2, reading=always(3), **TIGHT)],
-    "a pulse in one lane": [scripted(goal=np.eye(9)[k] * 2, rows=1, reading=always(0)) for k in (0, 8)],
-    "a miss in one lane": [
-        scripted(goal=np.eye(9)[k] * 90, rows=1, reading=always(0), tune_rounds=0) for k in (0, 8)
+    "one lane": [
+        scripted(goal=np.eye(9, dtype=int)[k] * n, reading=always(0), tune_rounds=rounds)
+        for k in (0, 8)
+        for n, rounds in ((2, 1), (90, 0))
     ],
     "goals at both ends": [
         scripted(goal=[[-4096, 4095] * 3] * 2, rows=2, reading=wild(6), new=s, **TIGHT)
@@ -378,9 +380,117 @@ CORNERS = {
         for t in (0, 9)
     ],
 }
-"""Benches by what they show."""
 
 
-@pytest.mark.parametrize(("lanes", "stall"), [(1, 0), (2, "random"), (4, 0), (4, 2)])
-def test_transfer_matches_the_golden(lanes, stall):
+def corners(lanes, stall):
     compare(lanes, [job for jobs in CORNERS.values() for job in jobs], stall=stall)
+
+
+def any_job(seed):
+    """Draw a transfer: a tile with or without noise, or one that reads anything."""
+    rng = np.random.default_rng(seed)
+
+    def n(top):
+        return int(rng.integers(0, top + 1))
+
+    rows, cols = 1 + n(ROWS - 1), 1 + n(COLS - 1)
+    job = {
+        "log2_reads": n(6),
+        "retries": n(31) if seed % 4 == 0 else n(3),
+        "set_tolerance": n(100),
+        "small_target": n(60),
+        "offset": n(200),
+        "tune_rounds": n(15),
+        "tune_tolerance": n(3),
+        "fail_tolerance": n(10),
+        "rows": rows if seed % 4 else 1,
+        "cols": cols,
+        "old": 1 - 2 * n(1),
+        "new": 1 - 2 * n(1),
+        "gain": n(20479) - 4096,
+        "transfers": n(99),
+        "seed": seed,
+    }
+    if n(2) == 0:
+        job["goal"] = rng.integers(-4096, 4096, (job["rows"], cols))
+    if n(2) == 0:
+        return scripted(reading=wild(seed), tune_mult=1 + n(2047), **job)
+    return real(str(rng.choice(list(TILES))), **job)
+
+
+def random_jobs(lanes, stall):
+    compare(lanes, [any_job(10 * lanes + k) for k in range(8)], stall=stall)
+
+
+def dithers(lanes):
+    """Read the same for ever, so that the error is what the gain adds."""
+    part = {"reading": always(5, -300, 300), "gain": 500, "tune_rounds": 1, **TIGHT}
+    compare(lanes, [scripted(transfers=t, rows=2 - (t > 0), **part) for t in range(17)])
+
+
+def resets(lanes):
+    """Cut the first transfer short, anywhere; that must leave nothing behind."""
+    jobs = [real("tuned", rows=2, old=-1), scripted(goal=ENTRIES, reading=wild(7))]
+    cuts = [0, 1, 2, 5, 9, 20, 23, 24, 25, 26, 38, 45, 60, 78, 99, 130, 177]
+    for first, then in (jobs, jobs[::-1]):
+        compare(lanes, [first, then], stall=1, cuts=cuts)
+
+
+def starts_again(lanes):
+    compare(lanes, [real("ideal", rows=2, cols=5)] * 2, again=[0, 1, 7, 30, 31, 32, 33])
+
+
+def smallest(lanes):
+    one = real("tuned", cols=1)
+    compare(lanes, [one, replace(one, goal=np.array([[77]]))], rows=1, cols=1)
+
+
+@pytest.mark.parametrize(("lanes", "stall"), [(1, 0), (4, "random")])
+def test_transfer_matches_the_golden(lanes, stall):
+    corners(lanes, stall)
+
+
+@pytest.mark.parametrize(("lanes", "stall"), [(1, "random"), (2, 2), (4, 0)])
+def test_transfer_matches_the_golden_on_random_jobs(lanes, stall):
+    random_jobs(lanes, stall)
+
+
+def test_transfer_dithers_by_row_column_and_transfer():
+    dithers(2)
+
+
+def test_transfer_runs_clean_after_a_reset():
+    resets(2)
+
+
+def test_transfer_ignores_start_while_busy():
+    starts_again(4)
+
+
+def test_transfer_of_a_single_weight():
+    smallest(1)
+    smallest(4)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ((3, 8, 8), "lanes must be a power of two, not 3"),
+        ((0, 8, 8), "lanes must be a power of two, not 0"),
+        ((4, 513, 8), "cols must be within 1..512, not 513"),
+        ((4, 0, 8), "cols must be within 1..512, not 0"),
+        ((4, 8, 513), "rows must be within 1..512, not 513"),
+    ],
+)
+def test_transfer_rejects_sizes(sizes, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        TransferUnit(*sizes)
+
+
+BENCHES = [
+    *(partial(corners, lanes, stall) for lanes in (1, 2) for stall in (0, "random")),
+    *(partial(random_jobs, lanes, "random") for lanes in (1, 2)),
+    partial(dithers, 2),
+    partial(starts_again, 2),
+    partial(smallest, 2),
+]

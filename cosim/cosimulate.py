@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Co-simulation of the controller: Verilog in a simulator, tiles in Python, golden beside them."""
+
+import json
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from golden.hardware import ControllerConfig
+from rtl.verilog import write_verilog
+
+from .harness import Harness
+from .job import JOB, Job, Report, Run
+from .simulators import BUILD_DIR, Build, build, run
+from .verilog_bench import ports
+
+__all__ = ["build_controller", "cosimulate"]
+
+
+def build_controller(
+    hw: ControllerConfig,
+    *,
+    simulator: str = "verilator",
+    build_dir: Path = BUILD_DIR,
+    waves: bool = False,
+) -> Build:
+    """Build the controller with its bridges, or return the build that is there."""
+    harness = Harness(hw)
+    with tempfile.TemporaryDirectory() as folder:
+        verilog = write_verilog(harness, Path(folder, "harness.v"), name="harness")
+        return build(
+            [verilog], "harness", build_dir, simulator, public=ports(harness), waves=waves
+        )
+
+
+def cosimulate(
+    hw: ControllerConfig,
+    runs: Iterable[Run],
+    *,
+    simulator: str = "verilator",
+    build_dir: Path = BUILD_DIR,
+    waves: Path | None = None,
+    on_progress: Callable[[int, int], None] = lambda run, done: None,
+) -> list[Report]:
+    """Train networks on the controller's Verilog and compare with the golden machine.
+
+    Parameters
+    ----------
+    hw : ControllerConfig
+        Every network must fit it.
+    runs : iterable of Run
+    simulator : {"verilator", "icarus"}
+    build_dir : Path
+    waves : Path, optional
+        Record waveforms of all of it.
+    on_progress : callable
+        Called now and then with the number of the run and of its examples done.
+
+    Returns
+    -------
+    list of Report
+        One a run; a mismatch is reported, not raised.
+
+    Raises
+    ------
+    SimulationError
+        If the simulation itself breaks down.
+    """
+    built = build_controller(
+        hw, simulator=simulator, build_dir=build_dir, waves=waves is not None
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder, over = Path(name), threading.Event()
+        job = Job(hw=hw, runs=tuple(runs), folder=folder)
+        watcher = threading.Thread(target=_watch, args=(folder / "progress", over, on_progress))
+        watcher.start()
+        try:
+            run(built, "cosim.process", env={JOB: str(job.save())}, waves=waves)
+        finally:
+            over.set()
+            watcher.join()
+        lines = (folder / "reports").read_text().splitlines()
+    return [Report(**json.loads(line)) for line in lines]
+
+
+def _watch(path: Path, over: threading.Event, on_progress) -> None:
+    """Pass on what the simulator's process writes about its progress."""
+    last = ""
+    while not over.wait(0.2):
+        text = path.read_text() if path.exists() else ""
+        if text and text != last:
+            last = text
+            on_progress(*(int(n) for n in text.split()))

@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run within the simulator: the host of the controller, its tiles, and the golden machine."""
+
+from collections import deque
+from time import perf_counter
+
+import cocotb
+import numpy as np
+from cocotb.triggers import ClockCycles, First, RisingEdge, Timer
+
+from analog_models.fixed_tile import FixedTile
+from analog_models.physical_tile import PhysicalTile
+from golden.errors import ErrorCode
+from golden.hardware import ControllerConfig
+from golden.machine import COUNTERS, LAYER_COUNTERS, Machine
+from golden.placement import WRITE_PC, Placement
+from golden.registers import counter_names
+from golden.schedule import initial_weights
+from rtl.controller import host_bytes
+
+from .job import Report, Run
+from .scoreboard import GoldenLog, Mismatch, Scoreboard, digest
+from .tile_server import TileServer, serve_tile
+
+__all__ = ["HostError", "Session"]
+
+TILES = {"fixed": FixedTile, "physical": PhysicalTile}
+
+
+class HostError(RuntimeError):
+    """The controller reported an error, or refused a register."""
+
+
+class Session:
+    """Configures the controller, trains, and compares.
+
+    Parameters
+    ----------
+    dut : cocotb handle of :class:`cosim.harness.Harness`
+    hw : ControllerConfig
+    run : Run
+    progress : callable
+        Called with the number of examples done.
+    """
+
+    def __init__(self, dut, hw: ControllerConfig, run: Run, progress=lambda done: None):
+        self.dut, self.hw, self.run_, self.progress = dut, hw, run, progress
+        model = TILES[run.tile]
+        self.machine = Machine(run.chip, model)  # only its tiles act
+        self.golden = Machine(run.chip, model)
+        self.place = Placement(run.chip, hw)
+        self.log = GoldenLog(self.golden)
+        self.board = Scoreboard(self.log, self._advance)
+        self.tiles = [
+            t for i in range(len(self.machine.tiles)) for *_, t in self.machine.blocks(i)
+        ]
+        self.servers = [TileServer(t, run.timing, lanes=hw.lanes) for t in self.tiles]
+        self.golden_seconds, self.operations = 0.0, 0
+        for k, server in enumerate(self.servers):
+            server.log = self._logger(k)
+        self.ahead = 0  # examples that the golden machine has done
+        self.answers: deque[int] = deque()
+        self.failure: Exception | None = None
+        self.failed = cocotb.triggers.Event()
+
+    # --- the golden side
+
+    def _advance(self) -> bool:
+        """Let the golden machine train on its next example."""
+        if self.ahead == len(self.run_.pixels):
+            return False
+        part = slice(self.ahead, self.ahead + 1)
+        self.log.run(self.run_.pixels[part], self.run_.labels[part])
+        self.answers.append(int(np.argmax(self.golden.z)))
+        self.ahead += 1
+        return True
+
+    def _logger(self, tile):
+        compare = self.board.log(tile)
+
+        def log(k, operation):
+            start = perf_counter()
+            self.operations += 1
+            if self.operations - 1 == self.run_.inject:
+                operation = _changed(operation)
+            try:
+                compare(k, operation)
+            finally:
+                self.golden_seconds += perf_counter() - start
+
+        return log
+
+    # --- the host side
+
+    async def _guard(self, coroutine):
+        """Run for ever, and note why it ended."""
+        try:
+            await coroutine
+        except (Mismatch, HostError, ValueError, RuntimeError) as error:
+            if self.failure is None:
+                self.failure = error
+            self.failed.set()
+
+    async def write(self, address: int, word: int) -> None:
+        """Write a register."""
+        d = self.dut
+        d.bus__awaddr.value, d.bus__wdata.value = address, word
+        d.bus__awvalid.value = d.bus__wvalid.value = 1
+        await RisingEdge(d.clk)
+        d.bus__awvalid.value = d.bus__wvalid.value = 0
+        await ClockCycles(d.clk, 2)
+        if d.bus__bresp.value.to_unsigned():
+            raise HostError(f"register at {address:#x} must take {word:#x}, but it was refused")
+
+    async def read(self, address: int) -> int:
+        """Read a register."""
+        d = self.dut
+        d.bus__araddr.value, d.bus__arvalid.value = address, 1
+        await RisingEdge(d.clk)
+        d.bus__arvalid.value = 0
+        await ClockCycles(d.clk, 4)
+        return d.bus__rdata.value.to_unsigned()
+
+    async def set(self, name: str, **fields: int) -> None:
+        """Write a register by name."""
+        await self.write(self.place.map.address(name), self.place.map.encode(name, **fields))
+
+    async def get(self, name: str) -> dict[str, int]:
+        """Read a register by name."""
+        return self.place.map.decode(name, await self.read(self.place.map.address(name)))
+
+    async def _program(self, pc: int, examples: int, *feeders) -> None:
+        """Run a program to its end."""
+        await self.set("START_PC", pc=pc)
+        await self.set("EXAMPLES", n=examples)
+        await self.set("CONTROL", start=1)
+        tasks = [cocotb.start_soon(self._guard(feeder)) for feeder in feeders]
+        if not self.dut.irq.value:
+            await First(RisingEdge(self.dut.irq), self.failed.wait())
+        for task in tasks:
+            task.cancel()
+        if self.failure is not None:
+            raise self.failure
+        status = await self.get("STATUS")
+        if status["error"]:
+            error = await self.get("ERROR")
+            code = ErrorCode(error["code"]).name
+            raise HostError(f"error must be none, not {code} {error}")
+        await self.set("CONTROL", clear=1)
+
+    async def _goals(self, weights):
+        pins, turn = self.dut, int(self.dut.goals__turn.value)
+        for goal in self.place.goals(weights):
+            for row in goal.astype("<i2"):
+                turn ^= 1
+                pins.goals__packet.value = int.from_bytes(row.tobytes(), "little")
+                pins.goals__beats.value = row.size
+                pins.goals__turn.value = turn
+                await RisingEdge(pins.goals__request)
+
+    async def _examples(self):
+        pins, turn = self.dut, int(self.dut.examples__turn.value)
+        size = host_bytes(self.hw.lanes)
+        for done, (image, label) in enumerate(
+            zip(self.run_.pixels, self.run_.labels, strict=True)
+        ):
+            packet = int(label).to_bytes(size, "little") + image.tobytes()
+            turn ^= 1
+            pins.examples__packet.value = int.from_bytes(packet, "little")
+            pins.examples__beats.value = -(-len(packet) // size)
+            pins.examples__turn.value = turn
+            await RisingEdge(pins.examples__request)
+            self.progress(done)
+
+    async def _results(self):
+        place = "example {}: answer must be {}, not {}"
+        for k, label in enumerate(self.run_.labels):
+            await RisingEdge(self.dut.results__tvalid)
+            word = self.dut.results__tdata.value.to_unsigned()
+            start = perf_counter()
+            if not self.answers:
+                self._advance()
+            want = self.answers.popleft()
+            self.golden_seconds += perf_counter() - start
+            got = word & 8191, word >> 13 & 8191, word >> 31
+            if got != (want, label, want == label):
+                raise HostError(place.format(k, (want, int(label), want == label), got))
+
+    # --- the run
+
+    def _mark(self):
+        """Processor seconds so far, by what they were spent on."""
+        return {
+            "all": perf_counter(),
+            "exchange": sum(s.exchange_seconds for s in self.servers),
+            "model": sum(s.model_seconds for s in self.servers),
+            "golden": self.golden_seconds,
+        }
+
+    async def reset(self) -> None:
+        """Reset the controller and the bridges, and give every input a value."""
+        d = self.dut
+        for name in (
+            *("bus__awaddr", "bus__awprot", "bus__awvalid", "bus__wdata", "bus__wvalid"),
+            *("bus__araddr", "bus__arprot", "bus__arvalid"),
+            *("examples__packet", "examples__beats", "examples__turn"),
+            *("goals__packet", "goals__beats", "goals__turn"),
+        ):
+            getattr(d, name).value = 0
+        d.bus__wstrb.value, d.bus__bready.value, d.bus__rready.value = 15, 1, 1
+        d.results__tready.value = 1
+        for k in range(self.hw.tiles):
+            tile = self.tiles[min(k, len(self.tiles) - 1)]
+            getattr(d, f"tiles__{k}__rows").value = tile.rows
+            getattr(d, f"tiles__{k}__cols").value = tile.cols
+            getattr(d, f"tiles__{k}__result").value = 0
+            getattr(d, f"tiles__{k}__duration").value = 1
+            getattr(d, f"tiles__{k}__stuck").value = 0
+        d.rst.value = 1
+        await ClockCycles(d.clk, 3)
+        d.rst.value = 0
+        await RisingEdge(d.clk)
+
+    async def run(self) -> Report:
+        """Train, compare everything, report."""
+        report = Report()
+        servers = []
+        try:
+            await self.reset()
+            for k, server in enumerate(self.servers):
+                task = self._guard(serve_tile(self.dut, f"tiles__{k}", server))
+                servers.append(cocotb.start_soon(task))
+            for address, word in self.place.setup(self.golden):
+                await self.write(address, word)
+            await self.set("IRQ_ENABLE", done=1, error=1)
+            await self._train(report)
+            await self._compare(report)
+        except Mismatch as mismatch:
+            report.mismatches, report.mismatch = 1, str(mismatch)
+        except HostError as error:
+            report.mismatches, report.mismatch = 1, str(error)
+        finally:
+            for task in servers:
+                task.cancel()
+        report.examples = int(self.golden.counters[COUNTERS.index("examples")])
+        report.transfers = int(self.golden.counters[COUNTERS.index("transfers")])
+        report.operations = self.operations
+        return report
+
+    async def _train(self, report):
+        begin = self._mark()
+        weights = initial_weights(self.run_.chip.layers, self.run_.chip.seed)
+        self.log.write_weights(weights)
+        await self._program(WRITE_PC, 0, self._goals(weights))
+        written = self._mark()
+        before = await self.counters()
+        start = self._mark()
+        await self._program(
+            self.place.train_pc, len(self.run_.pixels), self._examples(), self._results()
+        )
+        end = self._mark()
+        spent = {k: end[k] - start[k] for k in end}
+        rest = spent["exchange"] + spent["model"] + spent["golden"]
+        report.seconds = {
+            "rtl": spent.pop("all") - rest,
+            **spent,
+            "write": written["all"] - begin["all"],
+        }
+        after = await self.counters()
+        report.cycles = {
+            name.removeprefix("cycles_"): after[name] - before[name]
+            for name in after
+            if name.startswith("cycles_") and name != "cycles_idle"
+        }
+
+    async def counters(self) -> dict[str, int]:
+        """Read all counters."""
+        out = {}
+        for i, name in enumerate(counter_names(self.hw)):
+            low = await self.read(self.place.map.address("COUNTER_LOW", i))
+            high = await self.read(self.place.map.address("COUNTER_HIGH", i))
+            out[name] = low | high << 32
+        return out
+
+    async def lanes(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Read the random lanes of all layers."""
+        out = []
+        for places in (self.place.row_lanes, self.place.col_lanes):
+            words = [
+                [await self.read(self.place.map.address("LANES", int(i))) for i in place]
+                for place in places
+            ]
+            out.append([np.array(w, np.uint32) for w in words])
+        return out[0], out[1]
+
+    async def _compare(self, report):
+        """Compare what is left when all examples are done."""
+        await Timer(1, "step")
+        self.board.finish()
+        await self._settle()
+        counts, layers = await self.counters(), len(self.run_.chip.layers) - 1
+        whole = [counts[name] for name in COUNTERS]
+        by_layer = [[counts[f"{n}_{i}"] for n in LAYER_COUNTERS] for i in range(layers)]
+        self.board.compare_counters(whole, by_layer)
+        rows, cols = await self.lanes()
+        self.board.compare_lanes(rows, cols)
+        self.board.compare_states(self.tiles)
+        negative = (await self.get("STATUS"))["polarity"]
+        report.digest_rtl = digest(
+            self.tiles, (rows, cols), (whole, by_layer), -1 if negative else 1
+        )
+        g = self.golden
+        report.digest_golden = digest(
+            [t.tile for t in self.log.tiles],
+            (g.row_lanes, g.column_lanes),
+            (g.counters, g.layer_counters),
+            g.sign,
+        )
+        if report.digest_rtl != report.digest_golden:
+            raise HostError("digests must agree, but do not, though every part does")
+
+    async def _settle(self):
+        """Let tiles end what they were told last."""
+        return None
+
+
+def _changed(operation):
+    """Return an operation with one value changed."""
+    from dataclasses import replace
+
+    if operation.inputs:
+        first = operation.inputs[0].copy()
+        first[-1] += 1
+        return replace(operation, inputs=(first, *operation.inputs[1:]))
+    return replace(operation, row=operation.row + 1)

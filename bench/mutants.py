@@ -3,7 +3,8 @@
 
 Yosys inverts, ties or couples single bits of cells. One netlist holds all mutants of a component
 and an input that selects one, so that it is built once. A mutant is killed if a bench of the test
-module's ``BENCHES`` fails on it, runs into its limit of cycles, or ends the simulator::
+module's ``BENCHES`` fails on it, runs into its limit of cycles, or ends the simulator. A survivor
+is equivalent if it provably acts like the component, and then does not count::
 
     python -m bench.mutants tests/rtl/test_scatter.py
 """
@@ -13,14 +14,15 @@ import json
 import os
 import random
 import re
+import subprocess
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cosim.simulators import BUILD_DIR, SimulationError, build, yosys
+from cosim.simulators import BUILD_DIR, SimulationError, ToolError, build, yosys
 from cosim.verilog_bench import MUTANT, Group, groups, ports, run_group
 from rtl.verilog import TIDY, to_rtlil
 
@@ -30,6 +32,8 @@ __all__ = ["Mutant", "Report", "mutants", "run_mutants"]
 _CANDIDATES = 8
 #: Mutants for one process of the simulator: the progress bar moves after each.
 _CHUNK = 8
+#: Time for the proof that a survivor is equivalent.
+_PROOF_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class Mutant:
         Lines of the gateware that made it.
     killed_by : str or None
         Bench that noticed it, and what it said.
+    equivalent : bool
+        It survived, and was then proven to act like the netlist without it: no bench can notice.
     """
 
     number: int
@@ -58,6 +64,7 @@ class Mutant:
     wire: str
     source: str
     killed_by: str | None = None
+    equivalent: bool = False
 
     def __str__(self):
         return f"{self.mode} {self.place} {self.wire} {self.source}".strip()
@@ -80,13 +87,18 @@ class Report:
 
     @property
     def survivors(self) -> list[Mutant]:
-        """Mutants that no bench noticed."""
-        return [mutant for mutant in self.mutants if mutant.killed_by is None]
+        """Mutants that no bench noticed though one could."""
+        return [m for m in self.mutants if m.killed_by is None and not m.equivalent]
 
     @property
     def killed(self) -> int:
         """Mutants that a bench noticed."""
-        return len(self.mutants) - len(self.survivors)
+        return sum(mutant.killed_by is not None for mutant in self.mutants)
+
+    @property
+    def equivalent(self) -> int:
+        """Mutants that no bench can notice."""
+        return sum(mutant.equivalent for mutant in self.mutants)
 
 
 def mutants(component, n: int, seed: int, *, name: str) -> tuple[str, list[Mutant]]:
@@ -168,8 +180,46 @@ def _run_group(ref, group: Group, n, seed, build_dir, advance) -> Report:
                 killed.setdefault(outcome.mutant, f"{outcome.bench}: {outcome.error[:200]}")
         advance(len(chunk))
     advance(n - len(numbers))
-    done = [Mutant(**{**asdict(m), "killed_by": killed.get(m.number)}) for m in made]
+    done = []
+    for mutant in made:
+        by = killed.get(mutant.number)
+        equal = by is None and _equivalent(verilog, group.name, mutant.number, len(made))
+        done.append(replace(mutant, killed_by=by, equivalent=equal))
     return Report(group.name, len(group.benches), done)
+
+
+def _equivalent(verilog: str, name: str, number: int, n: int) -> bool:
+    """Prove that a mutant acts like none, from equal states to equal states and outputs."""
+
+    def select(copy, value):
+        bits = f"{n.bit_length()}'b{value:0{n.bit_length()}b}"
+        constant = [f"delete -port w:{MUTANT}", f"connect -set {MUTANT} {bits}"]
+        return [f"copy {name} {copy}", f"cd {copy}", *constant, f"rename -hide w:{MUTANT}", "cd"]
+
+    script = [
+        "read_verilog in.v",
+        f"hierarchy -top {name}",
+        *("proc", "flatten", "memory_map", "opt_clean"),
+        # Only ports and registers must be equal, so the names of all else are hidden.
+        "select -set registers t:$*dff* %co1:+[Q] t:$*dff* %d w:* %i",
+        f"rename -hide w:* @registers %d w:{MUTANT} %d",
+        *select("gold", 0),
+        *select("gate", number),
+        f"delete {name}",
+        *("opt -full", "dffunmap", "equiv_make gold gate equiv", "hierarchy -top equiv"),
+        *("equiv_simple", "equiv_induct -seq 1", "equiv_status -assert"),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "in.v").write_text(verilog)
+        try:
+            yosys(folder, script, timeout=_PROOF_SECONDS)
+        except subprocess.TimeoutExpired:
+            return False
+        except ToolError as error:
+            if "unproven" not in str(error):
+                raise
+            return False
+    return True
 
 
 def _described(number: int, line: str) -> Mutant:
@@ -195,6 +245,19 @@ def _sources(places: list[str]) -> str:
         if "site-packages" not in file
     ]
     return " ".join(dict.fromkeys(found))
+
+
+def _share(reports: list[Report]) -> str:
+    """Sentence of what was killed; equivalent mutants do not count."""
+    killed = sum(report.killed for report in reports)
+    equivalent = sum(report.equivalent for report in reports)
+    total = sum(len(report.mutants) for report in reports) - equivalent
+    benches = sum(report.benches for report in reports)
+    share = f" ({killed / total:.0%})" if total else ""
+    return (
+        f"{killed} of {total} mutants killed{share} by {benches} benches;"
+        f" {equivalent} more are equivalent"
+    )
 
 
 def main() -> None:
@@ -223,21 +286,13 @@ def main() -> None:
             )
             progress.remove_task(task)
             for report in found:
-                total = len(report.mutants)
-                share = report.killed / total
-                progress.console.print(
-                    f"{report.component}: {report.killed} of {total} mutants killed"
-                    f" ({share:.0%}) by {report.benches} benches",
-                    highlight=False,
-                )
+                progress.console.print(f"{report.component}: {_share([report])}", highlight=False)
                 for survivor in report.survivors:
                     progress.console.print(
                         f"  survived: {survivor}", highlight=False, markup=False, soft_wrap=True
                     )
             reports += found
-    total = sum(len(report.mutants) for report in reports)
-    killed = sum(report.killed for report in reports)
-    console.print(f"{killed} of {total} killed ({killed / total:.0%})", highlight=False)
+    console.print(f"all: {_share(reports)}", highlight=False)
     if args.json is not None:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps([asdict(report) for report in reports], indent=1) + "\n")

@@ -2,11 +2,11 @@
 """Unit benches that run on any simulator.
 
 A bench is made of *processes*, generators that get the :class:`Pins` of a component. Each
-``yield`` lets one clock edge pass; ``pins["o.valid"]`` then is the value just before that edge, and
-``pins["i.valid"] = 1`` holds from now on. Values are raw bits (use :func:`pack`, :func:`unpack`). The
-same processes run in Amaranth's simulator (:func:`simulate`) and on Verilog under cocotb
-(:mod:`cosim.verilog_bench`), also on mutants of the netlist. For those a test module lists benches,
-callables without arguments, each of which simulates one component, in ``BENCHES``.
+``yield`` lets one clock edge pass; ``pins["o.valid"]`` then is the value just before that edge,
+and ``pins["i.valid"] = 1`` holds from now on. Values are raw bits (use :func:`pack`,
+:func:`unpack`). The same processes run in Amaranth's simulator (:func:`simulate`) and on Verilog
+under cocotb (:mod:`cosim.verilog_bench`), also on mutants of the netlist. For those a test module
+lists benches, callables without arguments, each of which simulates one component, in ``BENCHES``.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -110,7 +110,7 @@ def simulate(
     limit : int
         Cycles after which the bench has failed.
     """
-    _backend(component, Bench(processes, tuple(background), reflex, limit))
+    _backends[-1](component, Bench(processes, tuple(background), reflex, limit))
 
 
 def amaranth_backend(component, bench: Bench) -> None:
@@ -150,19 +150,18 @@ def amaranth_backend(component, bench: Bench) -> None:
     sim.run()
 
 
-# Not a context variable: a bench may run in a thread of its own.
-_backend: Backend = amaranth_backend
+# The last one counts. Not a context variable: a bench may run in a thread of its own.
+_backends: list[Backend] = [amaranth_backend]
 
 
 @contextmanager
 def use_backend(backend: Backend) -> Iterator[None]:
     """Let :func:`simulate` use another backend."""
-    global _backend
-    before, _backend = _backend, backend
+    _backends.append(backend)
     try:
         yield
     finally:
-        _backend = before
+        _backends.pop()
 
 
 def pack(values: Iterable[int], width: int) -> int:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the port of a tile to a model in Python: beats on one side, packed vectors on the other."""
 
-from amaranth.hdl import Module, Shape, Signal
+from amaranth.hdl import Cat, Module, Shape, Signal
 from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
@@ -55,15 +56,32 @@ class _Collector(wiring.Component):
         end = Signal(range(most + 1))  # where the last one should
         rows_follow = Signal()  # row pulses, and column pulses after them
 
-        def collect(i, bits):
-            with m.If(i.valid):
-                for k in range(len(self.vector) // bits):
-                    with m.If(beat == k):
-                        m.d.sync += self.vector.word_select(k, bits).eq(i.payload.data.as_value())
+        # Memories, since a register would be copied as a whole in every simulated cycle.
+        def collect(i, state, most):
+            bits = len(i.payload.data.as_value())
+            memory = Memory(shape=bits, depth=most, init=[])
+            m.submodules[f"memory_{state.lower()}"] = memory
+            write = memory.write_port()
+            m.d.comb += [
+                write.addr.eq(beat),
+                write.data.eq(i.payload.data),
+                write.en.eq(i.valid & i.ready & (beat < most)),
+            ]
+            with m.If(i.valid & i.ready):
                 with m.If(i.payload.last != (beat == end)):
                     m.d.sync += self.operation.malformed.eq(1)
-                with m.If(beat != most):
+                with m.If(beat < most):
                     m.d.sync += beat.eq(beat + 1)
+            words = [memory.read_port(domain="comb") for _ in range(most)]
+            m.d.comb += [word.addr.eq(k) for k, word in enumerate(words)]
+            return Cat(word.data for word in words)
+
+        x, w = collect(self.x, "X", self.x_most), collect(self.w, "W", self.w_most)
+        command = self.operation.command.op
+        with m.If((command == TileOp.PROGRAM) | (command == TileOp.TUNE)):
+            m.d.comb += self.vector.eq(w)
+        with m.Else():
+            m.d.comb += self.vector.eq(x)
 
         op = self.cmd.payload.op
         with m.FSM():
@@ -87,7 +105,6 @@ class _Collector(wiring.Component):
 
             with m.State("X"):
                 m.d.comb += self.x.ready.eq(1)
-                collect(self.x, self.x_bits)
                 with m.If(self.x.valid & self.x.payload.last):
                     m.d.sync += [rows_follow.eq(0), beat.eq(x_beats)]
                     m.d.sync += end.eq(x_beats + d_beats - 1)
@@ -96,7 +113,6 @@ class _Collector(wiring.Component):
 
             with m.State("W"):
                 m.d.comb += self.w.ready.eq(1)
-                collect(self.w, self.w_bits)
                 with m.If(self.w.valid & self.w.payload.last):
                     m.next = "COMPLETE"
 
@@ -229,7 +245,9 @@ class TileBridge(wiring.Component):
                         m.d.sync += beat.eq(beat + 1)
                         with m.If(beat == last_beat):
                             m.next = "IDLE"
-                payload = o.payload.as_value()
-                m.d.comb += payload.eq(self.result.word_select(beat, len(payload)))
+                    payload = o.payload.as_value()
+                    for k in range(len(self.result) // len(payload)):
+                        with m.If(beat == k):
+                            m.d.comb += payload.eq(self.result.word_select(k, len(payload)))
 
         return m

@@ -29,9 +29,7 @@ def build_controller(
     harness = Harness(hw)
     with tempfile.TemporaryDirectory() as folder:
         verilog = write_verilog(harness, Path(folder, "harness.v"), name="harness")
-        return build(
-            [verilog], "harness", build_dir, simulator, public=ports(harness), waves=waves
-        )
+        return build([verilog], "harness", build_dir, simulator, public=ports(harness), waves=waves)
 
 
 def cosimulate(
@@ -67,9 +65,7 @@ def cosimulate(
     SimulationError
         If the simulation itself breaks down.
     """
-    built = build_controller(
-        hw, simulator=simulator, build_dir=build_dir, waves=waves is not None
-    )
+    built = build_controller(hw, simulator=simulator, build_dir=build_dir, waves=waves is not None)
     with tempfile.TemporaryDirectory() as name:
         folder, over = Path(name), threading.Event()
         job = Job(hw=hw, runs=tuple(runs), folder=folder)

@@ -13,8 +13,8 @@ __all__ = ["PacketFeeder"]
 class PacketFeeder(wiring.Component):
     """Stream packets that Python hands over; for simulation only.
 
-    Python writes ``packet`` and ``beats`` and inverts ``turn``; the next packet may follow as soon as
-    ``request`` has risen. One beat a cycle.
+    Python writes ``packet`` and ``beats`` and inverts ``turn``; the next packet may follow as soon
+    as ``request`` has risen. One beat a cycle.
 
     Parameters
     ----------

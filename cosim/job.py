@@ -84,8 +84,9 @@ class Report:
         Clock cycles while the program ran, by instruction.
     seconds : dict of str to float
         Time of the simulator's process: ``rtl`` (the simulation, and cocotb within), ``exchange``
-        (moving words between the two), ``model`` (the tiles), ``golden`` (the golden machine and the
-        comparison); ``write`` is all of it while initial weights were written, not in the others.
+        (moving words between the two), ``model`` (the tiles), ``golden`` (the golden machine and
+        the comparison); ``write`` is all of it while initial weights were written, not in the
+        others.
     """
 
     examples: int = 0

@@ -19,7 +19,7 @@ from cosim.session import Session
 async def train(dut):
     """Run the job that :data:`cosim.job.JOB` names; a line of report for each run."""
     job = pickle.loads(Path(os.environ[JOB]).read_bytes())
-    cocotb.start_soon(Clock(dut.clk, 2, unit="step").start())
+    Clock(dut.clk, 2, unit="step").start()
     written = 0.0
 
     def progress(run):

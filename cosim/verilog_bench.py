@@ -159,7 +159,7 @@ def groups(ref: str) -> list[Group]:
     """
     found: dict[str, Group] = {}
     for index, (name, bench) in enumerate(benches_of(ref)):
-        collected = []
+        collected: list = []
 
         def collect(component, _, collected=collected):
             collected.append(component)

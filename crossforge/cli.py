@@ -11,8 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from analog_models.presets import TILES
+from cosim.simulators import SIMULATORS, SimulationError, ToolError
 
 from .compare import compare
+from .cosim import PRESETS as COSIM_PRESETS
+from .cosim import TIMINGS, CosimOptions, cosim, verdict
 from .diagnose import diagnose, report
 from .experiments import ALL_SWITCHES, EXPERIMENTS
 from .listing import presets_json, presets_table
@@ -84,6 +87,35 @@ def _parser() -> argparse.ArgumentParser:
         "--json", action="store_true", default=False, help="print one JSON object, nothing else"
     )
 
+    p = commands.add_parser(
+        "cosim",
+        help="train on the gateware's Verilog and compare it with the golden machine",
+        argument_default=argparse.SUPPRESS,
+    )
+    p.add_argument("--preset", choices=COSIM_PRESETS, help="what to train (default: mnist)")
+    p.add_argument("--examples", type=int, metavar="N", help="training examples (default: 200)")
+    p.add_argument(
+        "--interval", type=int, metavar="N", help="examples between transfers (default: preset's)"
+    )
+    p.add_argument(
+        "--tile", choices=("fixed", "physical"), help="model behind the ports (default: fixed)"
+    )
+    p.add_argument("--seed", type=int, metavar="S", help="fixes every random bit (default: 1)")
+    p.add_argument(
+        "--lanes", type=int, metavar="N", help="codes in a beat, a power of two (default: 64)"
+    )
+    p.add_argument(
+        "--timing",
+        choices=TIMINGS,
+        help="nominal: tiles take the time of their converters; short: they answer at once "
+        "(default: short)",
+    )
+    p.add_argument("--simulator", choices=SIMULATORS, help="default: verilator")
+    p.add_argument("--waves", type=Path, metavar="FILE", help="record waveforms of all of it")
+    p.add_argument(
+        "--json", action="store_true", default=False, help="print one JSON object, nothing else"
+    )
+
     p = commands.add_parser("presets", help="list the presets' numbers with units and sources")
     p.add_argument("name", nargs="?", choices=TILES, help="one preset only")
     p.add_argument("--json", action="store_true", help="print one JSON object")
@@ -132,6 +164,17 @@ def _train(args) -> None:
         console.print(f"Figures and metrics are in {out}")
 
 
+def _cosim(args) -> None:
+    given = {k: v for k, v in vars(args).items() if k not in ("command", "json")}
+    figures = cosim(CosimOptions(**given), quiet=args.json)
+    if args.json:
+        print(json.dumps(figures))
+    else:
+        Console().print(verdict(figures))
+    if figures["mismatches"]:
+        raise SystemExit(1)
+
+
 def _presets(args) -> None:
     tiles = {args.name: TILES[args.name]} if args.name else TILES
     if args.json:
@@ -158,8 +201,10 @@ def main(argv=None) -> None:
     """Run the command; a refusal is one sentence and exit code 2."""
     args = _parser().parse_args(argv)
     try:
-        {"train": _train, "presets": _presets, "diagnose": _diagnose}[args.command](args)
-    except (ValueError, OSError) as error:
+        {"train": _train, "cosim": _cosim, "presets": _presets, "diagnose": _diagnose}[
+            args.command
+        ](args)
+    except (ValueError, OSError, ToolError, SimulationError) as error:
         print(f"crossforge: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:

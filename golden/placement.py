@@ -77,9 +77,7 @@ class Placement:
         """``(address, word)`` of the registers that depend on the learning rate."""
         tables = sorted(set(tables_of(self.chip)))
         out = [
-            self._set(
-                "LAYER_RATE", layer, mult=mult, shift=shift, table=tables.index(table)
-            )
+            self._set("LAYER_RATE", layer, mult=mult, shift=shift, table=tables.index(table))
             for layer, ((mult, shift), table) in enumerate(
                 zip(machine.rates, tables_of(self.chip), strict=True)
             )
@@ -106,9 +104,7 @@ class Placement:
                 retries=t.retries,
                 tune_rounds=t.tune_rounds,
             ),
-            self._set(
-                "TRANSFER_SET", set_tolerance=t.set_tolerance, small_target=t.small_target
-            ),
+            self._set("TRANSFER_SET", set_tolerance=t.set_tolerance, small_target=t.small_target),
             self._set(
                 "TRANSFER_TUNE",
                 tune_tolerance=t.tune_tolerance,
@@ -152,9 +148,7 @@ class Placement:
         for k, table in enumerate(sorted(set(tables_of(chip)))):
             value, slope = machine.activations[tables_of(chip).index(table)]
             words = (value & 255) | slope << 8
-            out += [
-                (self.map.address("TABLE", 256 * k + i), int(w)) for i, w in enumerate(words)
-            ]
+            out += [(self.map.address("TABLE", 256 * k + i), int(w)) for i, w in enumerate(words)]
         out += [
             (self.map.address("DURATION", i), int(w))
             for i, w in enumerate(machine.transfer_tables.duration)

@@ -53,9 +53,7 @@ class Activation(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = Memory(
-            shape=Activated, depth=self.tables * 256, init=[]
-        )
+        m.submodules.memory = memory = Memory(shape=Activated, depth=self.tables * 256, init=[])
         write = memory.write_port()
         m.d.comb += [
             write.addr.eq(self.table_addr),

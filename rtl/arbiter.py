@@ -97,7 +97,9 @@ class TileArbiter(wiring.Component):
             source, unit = cmd.o[t], self.units[t]
             tile = self.tiles[t]
             m.d.comb += [
-                tile.payload.eq(Mux(self.transfer, unit.payload.as_value(), source.payload.as_value())),
+                tile.payload.eq(
+                    Mux(self.transfer, unit.payload.as_value(), source.payload.as_value())
+                ),
                 tile.valid.eq(Mux(self.transfer, unit.valid, source.valid)),
                 source.ready.eq(tile.ready & ~self.transfer),
                 unit.ready.eq(tile.ready & self.transfer),

@@ -2,7 +2,7 @@
 """The controller of a chip: from the host's buses to the tiles' ports."""
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.errors import ErrorCode

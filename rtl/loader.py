@@ -5,7 +5,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .scatter import Scatter, counted_beat
+from .scatter import Scatter
 
 __all__ = ["Loader", "host_beat"]
 
@@ -18,9 +18,9 @@ def host_beat(size):
 class Loader(wiring.Component):
     """Write examples into a memory of two banks, one in use and one that fills.
 
-    A packet is one beat whose first two bytes are the label, little endian, then the pixels. A pixel
-    is halved to a code (golden: :func:`golden.machine.input_codes`). A packet that ends too early or
-    too late is refused: ``bad`` rises, and nothing more is taken.
+    A packet is one beat whose first two bytes are the label, little endian, then the pixels. A
+    pixel is halved to a code (golden: :func:`golden.machine.input_codes`). A packet that ends too
+    early or too late is refused: ``bad`` rises, and nothing more is taken.
 
     Parameters
     ----------

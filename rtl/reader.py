@@ -25,8 +25,8 @@ def read_beat(lanes, depth):
 class VectorReader(wiring.Component):
     """Read the blocks of a vector one after another.
 
-    ``first`` and ``last`` mark the ends of a block. Lanes beyond ``count`` are 0. If the vector has a
-    ``bias``, the last code of its last block is :data:`golden.formats.BIAS`, whatever lies there.
+    ``first`` and ``last`` mark the ends of a block. Lanes beyond ``count`` are 0. If the vector has
+    a ``bias``, the last code of its last block is :data:`golden.formats.BIAS`, whatever lies there.
     Latency 2 cycles from ``start`` to the first beat, then one beat a cycle.
 
     Parameters

@@ -151,9 +151,13 @@ class Sequencer(wiring.Component):
                             m.next = "WAIT"
                         with m.Else():
                             go_on()
-                    with m.Case(*(op for op in Op if op not in (
-                        Op.LOAD, Op.JUMP, Op.SKIP_ZERO, Op.AGE, Op.TRANSFER
-                    ))):
+                    with m.Case(
+                        *(
+                            op
+                            for op in Op
+                            if op not in (Op.LOAD, Op.JUMP, Op.SKIP_ZERO, Op.AGE, Op.TRANSFER)
+                        )
+                    ):
                         m.d.comb += self.begin.eq(1)
                         m.next = "WAIT"
                     with m.Default():

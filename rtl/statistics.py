@@ -34,7 +34,7 @@ class Statistics(wiring.Component):
 
     Golden: :attr:`golden.machine.Machine.counters` and ``layer_counters``; the cycles have no twin.
     Counters come in the order of :data:`golden.machine.COUNTERS`, then, layer after layer,
-    :data:`golden.machine.LAYER_COUNTERS`, then cycles by :class:`golden.program.Op`, then idle ones.
+    :data:`golden.machine.LAYER_COUNTERS`, then cycles by :class:`golden.program.Op`, then idle.
 
     Parameters
     ----------

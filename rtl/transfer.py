@@ -268,8 +268,8 @@ class TransferUnit(wiring.Component):
                             m.d.sync += step.eq(following)
                     with m.Case(Step.NEW):
                         m.d.sync += step.eq(Mux(config.capacitor, Step.INIT, Step.ERASE))
-                    with m.Default():  # VERIFY, TUNED
-                        with m.If((step == Step.VERIFY) & missed & (attempt != config.retries)):
+                    with m.Default():  # VERIFY; TUNED, when none missed or no retry is left
+                        with m.If(missed & (attempt != config.retries)):
                             m.d.sync += [attempt.eq(attempt + 1), step.eq(Step.RETRY)]
                         with m.Elif(config.capacitor & tunes & (rounds != config.tune_rounds)):
                             m.d.sync += [rounds.eq(rounds + 1), step.eq(Step.TUNE)]

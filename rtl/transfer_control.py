@@ -22,9 +22,9 @@ class TransferCounts(data.Struct):
 class TransferControl(wiring.Component):
     """Start the units, wait for them, add up their counts.
 
-    A transfer runs all units at once. With ``from_host`` they run one after another, as the goals
-    come. Either way, 2 cycles and one cycle for every tile are added to the units' own time; with
-    ``from_host``, 2 more for every tile.
+    A transfer runs all units at once and is busy as long as the slowest one, 2 cycles, and one
+    for every tile. With ``from_host`` they run one after another, as the goals come: busy as long
+    as all of them together, and 3 cycles for every tile, used or not.
 
     Parameters
     ----------

@@ -146,7 +146,6 @@ class VectorUnit(wiring.Component):
         m.submodules.scorer = scorer = Scorer(lanes)
         m.submodules.error = error = ErrorUnit(lanes)
 
-        codes = data.ArrayLayout(signed(8), lanes)
         memories = {}
         for name, depth in (
             ("inputs", 2 * hw.inputs),
@@ -178,14 +177,10 @@ class VectorUnit(wiring.Component):
             by_row.eq(op(Op.FORWARD, Op.ROWS)),
             first_layer.eq(by_row & (word.layer == 0)),
             encode.eq(op(Op.ROWS, Op.UPDATE)),
-            reader.start.eq(
-                self.begin & op(Op.FORWARD, Op.BACKWARD, Op.ROWS, Op.UPDATE, Op.ERROR)
-            ),
+            reader.start.eq(self.begin & op(Op.FORWARD, Op.BACKWARD, Op.ROWS, Op.UPDATE, Op.ERROR)),
             reader.blocks.eq(Mux(by_row, here.row_blocks, here.col_blocks)),
             reader.bias.eq(by_row),
-            reader.length.eq(
-                Mux(by_row, geometry.found[0].rows, geometry.found[0].cols)
-            ),
+            reader.length.eq(Mux(by_row, geometry.found[0].rows, geometry.found[0].cols)),
         ]
         for q, block in ((0, reader.block), (1, reader.o.p.block)):
             query = geometry.query[q]
@@ -259,9 +254,7 @@ class VectorUnit(wiring.Component):
             collector.blocks.eq(Mux(multiply, source.row_blocks, source.col_blocks)),
             collector.parts.eq(Mux(multiply, source.col_blocks, source.row_blocks)),
             collector.mask.eq(geometry.mask[2]),
-            collector.length.eq(
-                Mux(multiply, geometry.found[2].rows, geometry.found[2].cols)
-            ),
+            collector.length.eq(Mux(multiply, geometry.found[2].rows, geometry.found[2].cols)),
             geometry.query[2].layer.eq(word.layer + multiply),
             geometry.query[2].by_row.eq(1),
             geometry.query[2].by_col.eq(1),
@@ -272,9 +265,7 @@ class VectorUnit(wiring.Component):
         for t in range(hw.tiles):
             wiring.connect(m, wiring.flipped(self.y[t]), collector.y[t])
         wiring.connect(m, collector.o, accumulator.i)
-        m.d.comb += self.waiting.eq(
-            Mux(collector.busy & ~collector.o.valid, geometry.mask[2], 0)
-        )
+        m.d.comb += self.waiting.eq(Mux(collector.busy & ~collector.o.valid, geometry.mask[2], 0))
 
         m.d.comb += [
             activation.i.payload.eq(accumulator.o.payload),

@@ -361,6 +361,10 @@ CORNERS = {
         scripted(reading=wild(5), rows=2, gain=700, tune_mult=n, tune_rounds=15, **TIGHT)
         for n in (1, 2048)
     ],
+    "largest errors": [
+        scripted(goal=[2048, 4095, -4096], reading=always(*r), tune_mult=2048, **TIGHT)
+        for r in ([-2048, -2048, 2047], [-2047, 2047, 0])
+    ],
     "nothing to tune": [scripted(goal=[[3] * 9, [4] * 9], rows=2, reading=always(3), **TIGHT)],
     "one lane": [
         scripted(goal=np.eye(9, dtype=int)[k] * n, reading=always(0), tune_rounds=rounds)

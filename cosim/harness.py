@@ -21,6 +21,8 @@ class Harness(wiring.Component):
     Parameters
     ----------
     hw : ControllerConfig
+    feeders : bool
+        Without them ``examples`` and ``goals`` are the controller's streams themselves.
 
     Members
     -------
@@ -32,12 +34,13 @@ class Harness(wiring.Component):
         Of :class:`cosim.bridge.TileBridge`, less its port.
     """
 
-    def __init__(self, hw: ControllerConfig):
-        self.hw = hw
+    def __init__(self, hw: ControllerConfig, *, feeders: bool = True):
+        self.hw, self.feeders = hw, feeders
         size = host_bytes(hw.lanes)
         self.controller = ChipController(hw)
-        self.example_feeder = PacketFeeder(size, 1 + hw.inputs * hw.lanes // size)
-        self.goal_feeder = PacketFeeder(2, hw.cols)
+        if feeders:
+            self.example_feeder = PacketFeeder(size, 1 + hw.inputs * hw.lanes // size)
+            self.goal_feeder = PacketFeeder(2, hw.cols)
         self.bridges = [
             TileBridge(hw.rows, hw.cols, hw.lanes, hw.transfer_lanes) for _ in range(hw.tiles)
         ]
@@ -50,8 +53,8 @@ class Harness(wiring.Component):
             "bus": self.controller.signature.members["bus"],
             "results": Out(AxiStream(4)),
             "irq": Out(1),
-            "examples": Out(without(self.example_feeder, "o")),
-            "goals": Out(without(self.goal_feeder, "o")),
+            "examples": Out(without(self.example_feeder, "o")) if feeders else In(AxiStream(size)),
+            "goals": Out(without(self.goal_feeder, "o")) if feeders else In(AxiStream(2)),
             "tiles": Out(without(self.bridges[0], "port")).array(hw.tiles),
         })
 
@@ -69,12 +72,16 @@ class Harness(wiring.Component):
         wiring.connect(m, wiring.flipped(self.bus), c.bus)
         wiring.connect(m, c.results, wiring.flipped(self.results))
         m.d.comb += self.irq.eq(c.irq)
-        m.submodules.examples = examples = self.example_feeder
-        m.submodules.goals = goals = self.goal_feeder
-        wiring.connect(m, examples.o, c.examples)
-        wiring.connect(m, goals.o, c.goals)
-        pass_on(examples, self.examples)
-        pass_on(goals, self.goals)
+        if self.feeders:
+            m.submodules.examples = examples = self.example_feeder
+            m.submodules.goals = goals = self.goal_feeder
+            wiring.connect(m, examples.o, c.examples)
+            wiring.connect(m, goals.o, c.goals)
+            pass_on(examples, self.examples)
+            pass_on(goals, self.goals)
+        else:
+            wiring.connect(m, wiring.flipped(self.examples), c.examples)
+            wiring.connect(m, wiring.flipped(self.goals), c.goals)
         for t, bridge in enumerate(self.bridges):
             m.submodules[f"bridge_{t}"] = bridge
             wiring.connect(m, c.tiles[t], bridge.port)

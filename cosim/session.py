@@ -9,7 +9,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ClockCycles, First, RisingEdge, Timer
 
-from analog_models.fixed_tile import FixedTile
+from analog_models.cached_tile import CachedTile
 from analog_models.physical_tile import PhysicalTile
 from golden.errors import ErrorCode
 from golden.hardware import ControllerConfig
@@ -26,7 +26,7 @@ from .timing import SHORT
 
 __all__ = ["HostError", "Session"]
 
-TILES = {"fixed": FixedTile, "physical": PhysicalTile}
+TILES = {"fixed": CachedTile, "physical": PhysicalTile}
 
 
 class HostError(RuntimeError):

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from analog_models.presets import TILES
 from cosim.simulators import SIMULATORS, SimulationError, ToolError
+from golden.controllers import CONTROLLERS
 
 from .compare import compare
 from .cosim import PRESETS as COSIM_PRESETS
@@ -22,6 +23,7 @@ from .listing import presets_json, presets_table
 from .run import TILES as TILE_MODELS
 from .run import RunOptions, asked, read_metrics
 from .train import train, without_intervals
+from .verilog import CLOCK, files_json, files_table, generate_preset, lint_folder
 
 __all__ = ["main"]
 
@@ -116,6 +118,19 @@ def _parser() -> argparse.ArgumentParser:
         "--json", action="store_true", default=False, help="print one JSON object, nothing else"
     )
 
+    p = commands.add_parser("verilog", help="write a controller as Verilog")
+    meanings = "; ".join(f"{name}: {c.meaning}" for name, c in CONTROLLERS.items())
+    p.add_argument("--preset", default="mnist", help=f"{meanings} (default: %(default)s)")
+    p.add_argument(
+        "-o", "--out", type=Path, metavar="DIR", help="folder (default: build/verilog/PRESET)"
+    )
+    p.add_argument("--lanes", type=int, metavar="N", help="codes in a beat (default: the preset's)")
+    p.add_argument(
+        "--clock", type=float, default=CLOCK, metavar="HZ", help="default: %(default).0f"
+    )
+    p.add_argument("--check", action="store_true", help="lint it with Verilator, yosys and slang")
+    p.add_argument("--json", action="store_true", help="print one JSON object")
+
     p = commands.add_parser("presets", help="list the presets' numbers with units and sources")
     p.add_argument("name", nargs="?", choices=TILES, help="one preset only")
     p.add_argument("--json", action="store_true", help="print one JSON object")
@@ -175,6 +190,22 @@ def _cosim(args) -> None:
         raise SystemExit(1)
 
 
+def _verilog(args) -> None:
+    written = generate_preset(args.preset, args.out, lanes=args.lanes, clock=args.clock)
+    findings = lint_folder(written[0].path.parent) if args.check else []
+    if args.json:
+        figures = files_json(written)
+        print(json.dumps(figures | {"findings": findings} if args.check else figures))
+    else:
+        Console().print(files_table(written))
+        for finding in findings:
+            print(finding)
+        if args.check and not findings:
+            print("Verilator, yosys and slang find nothing.")
+    if findings:
+        raise SystemExit(1)
+
+
 def _presets(args) -> None:
     tiles = {args.name: TILES[args.name]} if args.name else TILES
     if args.json:
@@ -201,7 +232,7 @@ def main(argv=None) -> None:
     """Run the command; a refusal is one sentence and exit code 2."""
     args = _parser().parse_args(argv)
     try:
-        {"train": _train, "cosim": _cosim, "presets": _presets, "diagnose": _diagnose}[
+        {"train": _train, "cosim": _cosim, "presets": _presets, "diagnose": _diagnose, "verilog": _verilog}[
             args.command
         ](args)
     except (ValueError, OSError, ToolError, SimulationError) as error:

@@ -36,14 +36,12 @@ class Controller:
         return ControllerConfig.of(self.chip, lanes=lanes, transfer_lanes=self.transfer_lanes)
 
 
-_TWO_LAYERS = {"forward_shift": (16, 16), "backward_shift": (12, 13)}
-
 CONTROLLERS = {
     "mnist": Controller("528-250-125-10 on four tiles, 64 lanes", ChipConfig()),
     "mnist-16": Controller("the same network, 16 lanes", ChipConfig(), lanes=16),
     "small": Controller(
         "196-64-10, which is MNIST in 14x14 pixels, on two tiles, 16 lanes",
-        ChipConfig(layers=(196, 64, 10), **_TWO_LAYERS),
+        ChipConfig(layers=(196, 64, 10), forward_shift=(16, 16), backward_shift=(12, 13)),
         lanes=16,
         transfer_lanes=4,
     ),
@@ -51,8 +49,9 @@ CONTROLLERS = {
         "9-5-3 on tiles of 5x4, 4 lanes, for tests",
         ChipConfig(
             layers=(9, 5, 3),
-            tile=presets.TUNED.but(rows=(5, "test"), cols=(4, "test")),
-            **_TWO_LAYERS,
+            forward_shift=(14, 15),
+            backward_shift=(13, 13),
+            tile=presets.TUNED.but(rows=(5, "for tests"), cols=(4, "for tests")),
         ),
         lanes=4,
         transfer_lanes=2,

@@ -23,9 +23,9 @@ class Sequencer(wiring.Component):
     """Fetch instructions, start the units, wait for them, jump.
 
     Golden: :func:`golden.program.compile_program`, :meth:`golden.machine.Machine.run`. An
-    instruction that starts a unit takes 1 cycle and the unit's; LOAD takes 1 cycle once its
-    example is there, JUMP, SKIP_ZERO, AGE and TRANSFER that are not due take 1; a run begins with
-    1 more.
+    instruction that starts a unit takes 2 cycles and those in which the unit is busy; LOAD takes 1
+    cycle once its example is there, JUMP, SKIP_ZERO, AGE and TRANSFER that are not due take 1; a
+    run begins with 1 more.
 
     Parameters
     ----------

@@ -185,7 +185,7 @@ class TransferUnit(wiring.Component):
                 unit.config.eq(config),
                 unit.step.eq(step),
                 unit.move.eq(move),
-                unit.used.eq(~one.last | (k <= final[:bits])),
+                unit.used.eq(~one.last | (final[:bits] >= k if k else 1)),
                 unit.code.eq(codes[k]),
                 unit.goal.eq(goal[k]),
                 unit.cell.eq(cell[k]),

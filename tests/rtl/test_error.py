@@ -115,10 +115,10 @@ def test_scorer_breaks_ties_by_the_lowest_index(lanes):
 
 
 @pytest.mark.parametrize("lanes", [4])
-def test_scorer_counts_as_far_as_there_are_neurons(lanes):
-    """The last of 4096 wins, and the first of as many -128."""
-    last = [[0] * lanes] * (4096 // lanes - 1) + [[0] * (lanes - 1) + [1]]
-    assert answers(lanes, [last, [[-128] * lanes] * 3]) == [4095, 0]
+def test_scorer_counts_as_far_as_13_bits_go(lanes):
+    """The last of 8192 wins, and the first of as many -128."""
+    last = [[0] * lanes] * (8192 // lanes - 1) + [[0] * (lanes - 1) + [1]]
+    assert answers(lanes, [last, [[-128] * lanes] * 3]) == [8191, 0]
 
 
 @pytest.mark.parametrize("lanes", [4])
@@ -275,7 +275,7 @@ BENCHES = [
         partial(test, 4)
         for test in (
             test_scorer_breaks_ties_by_the_lowest_index,
-            test_scorer_counts_as_far_as_there_are_neurons,
+            test_scorer_counts_as_far_as_13_bits_go,
             test_scorer_begins_anew_and_after_a_reset,
             test_error_of_a_label_in_every_beat_and_lane,
             test_error_of_the_last_label_of_many,

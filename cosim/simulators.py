@@ -33,6 +33,7 @@ __all__ = [
     "build",
     "run",
     "verilator_environment",
+    "wave_format",
     "yosys",
 ]
 
@@ -122,7 +123,8 @@ def build(
     paths = [Path(source).resolve() for source in sources]
     public, extra = sorted(public), list(extra)
     version = _verilator_version() if simulator == "verilator" else _icarus()
-    options = [simulator, version, top, public, waves, extra, _MAKE_VARIABLES]
+    options = [simulator, version, top, public, waves and wave_format(simulator)]
+    options += [extra, _MAKE_VARIABLES]
     key = hashlib.sha256(repr(options).encode())
     for path in paths:
         key.update(path.suffix.encode() + path.read_bytes())
@@ -159,7 +161,7 @@ def run(
     env : dict of str, optional
         Environment variables for the tests.
     waves : Path, optional
-        Waveform to write: VCD by Verilator, FST by Icarus. The build must have been made for it.
+        Waveform to write, in :func:`wave_format`. The build must have been made for it.
     log : Path, optional
         Keep the simulator's output.
 
@@ -199,6 +201,17 @@ def run(
             except (RuntimeError, SystemExit) as error:
                 ended = f" The simulator: {error}."
         return _judge(built, module, results, output, ended)
+
+
+def wave_format(simulator: str) -> str:
+    """``"fst"``, or ``"vcd"`` where Verilator lacks the headers that FST needs."""
+    if simulator == "icarus":
+        return "fst"
+    program = "#include <lz4.h>\n#include <zlib.h>\n"
+    done = subprocess.run(
+        ["g++", "-E", "-x", "c++", "-"], input=program, text=True, capture_output=True, check=False
+    )
+    return "vcd" if done.returncode else "fst"
 
 
 def verilator_environment(build_dir: Path | str = BUILD_DIR) -> dict[str, str | None]:
@@ -276,6 +289,9 @@ def _judge(built: Build, module: str, results: Path, output: Path, ended: str) -
 def _verilate(built: Build, paths: list[Path], build_dir: Path, public, extra) -> None:
     """Build for Verilator, with the objects of its runtime if some build left them."""
     arguments = ["-O3", "-Wno-fatal", *extra]
+    if built.waves and wave_format("verilator") == "fst":
+        # cocotb's main asks for VM_TRACE, which Verilator now sets for VCD only
+        arguments += ["--trace-fst", "-CFLAGS", "-UVM_TRACE -DVM_TRACE=1"]
     if public:
         control = built.folder / "public.vlt"
         lines = [f'public_flat_rw -module "{built.top}" -var "{name}"' for name in public]
@@ -316,7 +332,7 @@ def _compile(built: Build, paths: list[Path], environment, arguments: list[str])
                 hdl_toplevel=built.top,
                 build_dir=built.folder,
                 build_args=arguments,
-                waves=built.waves,
+                waves=built.waves and "--trace-fst" not in arguments,
                 timescale=None if built.simulator == "verilator" else ("1ns", "1ns"),
                 log_file=log,
             )

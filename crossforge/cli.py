@@ -232,9 +232,13 @@ def main(argv=None) -> None:
     """Run the command; a refusal is one sentence and exit code 2."""
     args = _parser().parse_args(argv)
     try:
-        {"train": _train, "cosim": _cosim, "presets": _presets, "diagnose": _diagnose, "verilog": _verilog}[
-            args.command
-        ](args)
+        {
+            "train": _train,
+            "cosim": _cosim,
+            "presets": _presets,
+            "diagnose": _diagnose,
+            "verilog": _verilog,
+        }[args.command](args)
     except (ValueError, OSError, ToolError, SimulationError) as error:
         print(f"crossforge: {error}", file=sys.stderr)
         raise SystemExit(2) from None

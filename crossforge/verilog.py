@@ -20,7 +20,15 @@ from rtl.controller import ChipController
 from rtl.tile_port import TilePort
 from rtl.verilog import to_verilog
 
-from .verilog_text import chip_text, constraints, core_file, ports, stub, waivers
+from .verilog_text import (
+    UNREAD_BITS,
+    chip_text,
+    constraints,
+    core_file,
+    ports,
+    stub,
+    waivers,
+)
 
 __all__ = [
     "CLOCK",
@@ -36,8 +44,15 @@ __all__ = [
 CLOCK = 100e6
 #: Verilog, in the order of ``files.f``.
 _SOURCES = ("crossforge.v", "analog_tile.v", "crossforge_chip.v")
-#: What linters say of a module that is empty on purpose.
-_STUB_RULES = ("UNDRIVEN", "undriven-port", "unused-port")
+#: File, rule and start of the message of findings that are no faults of these files, and why.
+_WAIVERS = {
+    ("analog_tile.v", "UNDRIVEN", ""): "a stub is empty",
+    ("analog_tile.v", "undriven-port", ""): "a stub is empty",
+    ("analog_tile.v", "unused-port", ""): "a stub is empty",
+    ("crossforge.v", "unused-port", "unused port signal 'goals__tlast'"): "goals are counted",
+    ("crossforge.v", "UNDRIVEN", UNREAD_BITS): "yosys cuts what is not read, and checks what is",
+    ("crossforge.v", "case-too-complex", ""): "it is a multiplexer, one-hot, and has a default",
+}
 
 
 @dataclass(frozen=True)
@@ -159,7 +174,11 @@ def lint_folder(folder) -> list[str]:
     said = []
     for finding in findings:
         file, line = lines[finding.line]
-        if not (file == "analog_tile.v" and finding.rule in _STUB_RULES):
+        waived = any(
+            (file, finding.rule) == (where, rule) and finding.message.startswith(start)
+            for where, rule, start in _WAIVERS
+        )
+        if not waived:
             said.append(f"{file}:{line}: {finding.tool} {finding.rule}: {finding.message}")
     return said
 

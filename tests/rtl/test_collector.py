@@ -11,14 +11,20 @@ from cosim.bench import pack, put, simulate, take
 from rtl.accumulator import partial_beat
 from rtl.collector import Collector
 
-LANES, DEPTH, TILES = 4, 8, 5
-#: Tile of (block, part), by parts; one tile always belongs to another layer.
+LANES, DEPTH, TILES = 4, 256, 5
+#: Tile of (block, part), by parts, and over again; one tile always belongs to another layer.
 GRIDS = {
     1: [[3], [0], [4], [1]],
     2: [[3, 0], [4, 1]],
     3: [[4, 2, 0]],
     4: [[1, 0, 4, 3]],
+    600: [[3, 0, 1, 4]],
 }
+
+
+def tile_of(parts, block, part):
+    grid = GRIDS[parts]
+    return grid[block % len(grid)][part % len(grid[0])]
 
 
 def drained(job):
@@ -30,7 +36,7 @@ def drained(job):
             for beat, k in enumerate(range(0, n, LANES)):
                 dropped = backward and k + LANES >= n and block == len(lengths) - 1
                 count = min(LANES, n - k) - dropped
-                tile = GRIDS[parts][block][part]
+                tile = tile_of(parts, block, part)
                 out.append((tile, count, beat, int(part == 0), int(part == parts - 1)))
     return out
 
@@ -100,11 +106,11 @@ def check_collector(jobs, *, stall=0, late=False, tile_stalls=(0,) * TILES, cut=
         return lambda pins: (yield from put(pins, f"y.{t}", queues[t], stall=tile_stalls[t]))
 
     def geometry(pins):
-        grid, block, part = GRIDS[now["parts"]], pins["block"], pins["part"]
-        if running and block < len(now["lengths"]) and part < now["parts"]:
-            pins["mask"], pins["length"] = 1 << grid[block][part], now["lengths"][block]
+        parts, block, part = now["parts"], pins["block"], pins["part"]
+        if running and block < len(now["lengths"]) and part < parts:
+            pins["mask"], pins["length"] = 1 << tile_of(parts, block, part), now["lengths"][block]
         else:
-            pins["mask"], pins["length"] = 1 << grid[0][0], 1  # must not matter
+            pins["mask"], pins["length"] = 1 << tile_of(parts, 0, 0), 1  # must not matter
 
     def streams(pins):
         yield from tile_of_all(pins)
@@ -147,6 +153,14 @@ def test_collector_takes_tile_after_tile(parts, how):
     check_collector([job for job in JOBS if job[1] == parts] * 2, **how)
 
 
+LARGE = [([1023, 997], 1, 1), ([1] * 700, 1, 0), ([2], 600, 1)]
+
+
+@pytest.mark.parametrize("large", range(len(LARGE)))
+def test_collector_counts_as_far_as_it_must(large):
+    check_collector([LARGE[large]])
+
+
 def test_collector_changes_layers():
     check_collector([JOBS[0], JOBS[5], JOBS[1], JOBS[6]], stall=1)
 
@@ -164,4 +178,5 @@ BENCHES = [
     ),
     test_collector_changes_layers,
     *(partial(test_collector_begins_anew_after_reset, cut) for cut in [1, 3]),
+    *(partial(test_collector_counts_as_far_as_it_must, large) for large in range(len(LARGE))),
 ]

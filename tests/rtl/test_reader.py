@@ -11,7 +11,7 @@ from cosim.bench import pack, simulate, take
 from golden.formats import BIAS
 from rtl.reader import VectorReader, read_beat
 
-DEPTH = 32
+DEPTH = 1024
 
 
 def beats_of(memory, lengths, bias, lanes):
@@ -125,8 +125,17 @@ def test_reader_begins_anew_after_reset(cut):
     check_reader([VECTORS[5], VECTORS[3]], lanes=4, cut=cut)
 
 
+#: Many codes, many blocks, all of memory.
+LARGE = [([1023, 1022], 1), ([1] * 700, 0), ([2] * 324, 1), ([3] * 342 + [1023, 1], 1)]
+
+
+@pytest.mark.parametrize("large", range(len(LARGE)))
+def test_reader_counts_as_far_as_it_must(large):
+    check_reader([LARGE[large]], lanes=4)
+
+
 def test_reader_goes_to_the_end_of_memory():
-    check_reader([([64], 0), ([60, 4], 1)], lanes=2)
+    check_reader([([1000, 1000, 40, 8], 1), ([5], 0)], lanes=2)
 
 
 BENCHES = [
@@ -135,4 +144,5 @@ BENCHES = [
         for how in [(0, False, 0), (1, False, 0), (2, True, 1)]
     ),
     *(partial(test_reader_begins_anew_after_reset, cut) for cut in [0, 2]),
+    *(partial(test_reader_counts_as_far_as_it_must, large) for large in range(len(LARGE))),
 ]

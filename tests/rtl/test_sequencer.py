@@ -162,6 +162,16 @@ def test_sequencer_stops_at_the_next_load(stop):
     check_sequencer(script)
 
 
+def test_sequencer_counts_any_number_of_examples():
+    script = Script([(Op.LOAD, 0, 0), (Op.JUMP, 0, 0)], wait=0)
+    for bit in range(3, 32):
+        script.run(0, 1 << bit, stop=3)
+        script.run(0, (1 << bit) - 1, stop=3)
+    script.run(0, 70)
+    script.idle()
+    check_sequencer(script)
+
+
 def test_sequencer_ends_while_it_waits_for_an_example():
     script = Script([(Op.LOAD, 0, 0), (Op.JUMP, 0, 0)], wait=0)
     here = {"pc": 0, "word": 0}
@@ -215,6 +225,7 @@ BENCHES = [
     *(partial(test_sequencer_runs_a_training_program, *how) for how in [(0, 0), (5, 6)]),
     *(partial(test_sequencer_stops_at_the_next_load, stop) for stop in [1, 2, 3, 5, 9, 40]),
     test_sequencer_ends_while_it_waits_for_an_example,
+    test_sequencer_counts_any_number_of_examples,
     *(partial(test_sequencer_begins_anew_after_reset, cut) for cut in [2, 8, 21]),
     *(partial(test_sequencer_stands_at_what_is_no_instruction, op) for op in range(len(Op), 16)),
     test_sequencer_reaches_every_word,

@@ -31,7 +31,7 @@ BEAT = Beat(signed(8), LANES)
 #: Tiles smaller than a layer in both directions, smaller and larger than a beat.
 CHIPS = {
     "two layers": ((9, 6, 5), 4, 3),
-    "three layers": ((6, 11, 7, 3), 8, 6),
+    "three layers": ((6, 11, 7, 13), 3, 12),
     "one layer": ((5, 9), 3, 6),
 }
 FASTEST = {"cmd": 1.0, "x": 1.0, "think": 0, "stall": 0}
@@ -86,7 +86,7 @@ def golden(name, stochastic):
     n = len(layers) - 1
     chip = ChipConfig(
         layers=layers,
-        forward_shift=(17,) * n,
+        forward_shift=(*[14] * (n - 1), 17),
         backward_shift=(12, *[13] * (n - 1)),
         tile=replace(presets.TUNED, rows=rows, cols=cols),
         update=UpdateConfig(learning_rate=0.05, delta_max=11, stochastic=stochastic),
@@ -325,19 +325,19 @@ def check_vectors(name, stochastic, pace, *, spare=False, cut=None):
                 assert (pins["answer"], pins["nonzero"]) == told
 
     def drive(pins):
+        nonlocal waiting
         yield from configure(pins)
         if cut is not None:
             yield from seed_lanes(pins)
             yield from run(pins, steps[:cut])
-            pins["begin"] = 1
-            for _ in range(5):  # and begin the next one, whatever it does
-                op, layer, _ = steps[cut]
-                pins["word"] = Word.const({"op": op, "layer": layer}).as_bits()
+            op, layer, _ = steps[cut]  # and begin the next one
+            one = execute(pins, op, layer)
+            for _ in range(6):
+                next(one)
                 yield
-                pins["begin"] = 0
-            pins["rst"] = 1
+            pins["rst"], waiting = 1, False
             yield
-            pins["rst"] = 0
+            pins["rst"] = pins["finish"] = 0
             to_load.clear()
             tiles.restart()
             counters[...] = 0

@@ -22,8 +22,9 @@ help: ## list the targets
 
 setup: $(DEVELOP) ## set up .venv with everything that tests and lint need
 
-run: $(INSTALLED) ## train the network of the paper on MNIST; results in runs/mnist
+run: $(INSTALLED) ## train the network of the paper on MNIST, and a stretch of it on the RTL
 	$(BIN)/crossforge train --preset mnist --compare --out runs/mnist
+	$(BIN)/crossforge cosim --preset mnist --examples 300
 
 test: $(DEVELOP) ## pass all tests, the fast ones first
 	$(BIN)/python -m pytest -m "not slow" -n 2
@@ -34,8 +35,9 @@ lint: $(DEVELOP) ## check style, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(INSTALLED) ## measure the speed of training
+bench: $(INSTALLED) ## measure the speed of training, and of the co-simulation
 	$(BIN)/python bench/trainer.py
+	$(BIN)/python bench/cosim.py
 
 clean: ## remove .venv, build output and caches; runs/ stays
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

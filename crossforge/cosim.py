@@ -3,7 +3,7 @@
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,9 @@ from rich.table import Table
 from analog_models.config import check
 from cosim.cosimulate import build_controller, cosimulate
 from cosim.job import Run
-from cosim.simulators import BUILD_DIR, SIMULATORS
+from cosim.simulators import BUILD_DIR, SIMULATORS, wave_format
 from cosim.timing import NOMINAL, SHORT, Timing
+from cosim.waves import write_save_file
 from golden.config import TransferConfig
 from golden.hardware import ControllerConfig
 from golden.schedule import epoch_order
@@ -49,7 +50,7 @@ class CosimOptions:
         Whether tiles answer at once or take the time that their converters need.
     simulator : {"verilator", "icarus"}
     waves : Path or None
-        Record waveforms of the whole run.
+        Record waveforms of the whole run; otherwise up to a difference, if there is one.
     """
 
     preset: str = "mnist"
@@ -123,6 +124,15 @@ def cosim(options: CosimOptions, *, quiet=False, build_dir: Path = BUILD_DIR) ->
             on_progress=lambda _, done: bar.update(task, completed=done),
         )
         bar.update(task, completed=report.examples)
+    waves = options.waves
+    if report.mismatches and waves is None:
+        waves = build_dir / f"mismatch.{wave_format(options.simulator)}"
+        with console.status(f"recording it in {waves}"):
+            again = replace(run, pixels=run.pixels[: report.examples + 1])
+            again = replace(again, labels=run.labels[: report.examples + 1])
+            cosimulate(hw, [again], simulator=options.simulator, build_dir=build_dir, waves=waves)
+    if waves is not None:
+        write_save_file(waves, hw)
     seconds = dict(report.seconds)
     spent = sum(seconds.get(k, 0.0) for k in ("rtl", "exchange", "model", "golden"))
     cycles = sum(report.cycles.values())
@@ -141,6 +151,7 @@ def cosim(options: CosimOptions, *, quiet=False, build_dir: Path = BUILD_DIR) ->
         "operations": report.operations,
         "mismatches": report.mismatches,
         "mismatch": report.mismatch,
+        "waves": None if waves is None else str(waves),
         "digest_rtl": report.digest_rtl,
         "digest_golden": report.digest_golden,
         "examples_per_second": round(report.examples / spent, 1) if spent else 0.0,
@@ -163,6 +174,7 @@ def verdict(figures: dict) -> Table:
     table.add_row("tile operations compared", f"{figures['operations']:,}")
     if not equal:
         table.add_row("first difference", figures["mismatch"])
+        table.add_row("waveform up to it", figures["waves"])
         return table
     table.add_row("digest of both", figures["digest_rtl"][:32] + "...")
     table.add_row("cycles an example", f"{figures['cycles_per_example']:,}")

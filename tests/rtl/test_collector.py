@@ -102,9 +102,6 @@ def check_collector(jobs, *, stall=0, late=False, tile_stalls=(0,) * TILES, cut=
             pins["o.ready"] = 0
         yield
 
-    def tile(t):
-        return lambda pins: (yield from put(pins, f"y.{t}", queues[t], stall=tile_stalls[t]))
-
     def geometry(pins):
         parts, block, part = now["parts"], pins["block"], pins["part"]
         if running and block < len(now["lengths"]) and part < parts:
@@ -113,17 +110,13 @@ def check_collector(jobs, *, stall=0, late=False, tile_stalls=(0,) * TILES, cut=
             pins["mask"], pins["length"] = 1 << tile_of(parts, 0, 0), 1  # must not matter
 
     def streams(pins):
-        yield from tile_of_all(pins)
-
-    def tile_of_all(pins):
-        alive = [tile(t)(pins) for t in range(TILES)]
+        alive = [put(pins, f"y.{t}", queues[t], stall=tile_stalls[t]) for t in range(TILES)]
         while True:
             alive = [p for p in alive if next(p, True) is None]
             yield
 
     dut = Collector(LANES, depth=DEPTH, tiles=TILES)
     simulate(dut, drive, background=[streams, watch], reflex=geometry, limit=3000)
-    return queues
 
 
 JOBS = [

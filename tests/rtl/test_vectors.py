@@ -51,6 +51,7 @@ class ScriptedTile:
     def _answer(self, n, low):
         top = self.rng.choice([8, 60, 128])  # some sums are out of range, some are not
         codes = self.rng.integers(-top, top, n).clip(low, 127)
+        codes[0] = self.rng.choice([-100, 100])
         self.answers.append(codes.tolist())
         return codes
 
@@ -393,7 +394,6 @@ RUNS = {
     "fast, half up": ("two layers", False, FASTEST),
     "slow tiles": ("two layers", True, SLOW_TILES),
     "slow ports": ("two layers", True, SLOW_PORTS),
-    "slow ports, half up": ("two layers", False, SLOW_PORTS),
     "three layers": ("three layers", True, FASTEST),
     "three layers, slow tiles, half up": ("three layers", False, SLOW_TILES),
     "one layer": ("one layer", True, SLOW_TILES),
@@ -409,7 +409,7 @@ def test_vectors_leave_what_is_not_used_alone():
     check_vectors("two layers", True, FASTEST, spare=True)
 
 
-@pytest.mark.parametrize("cut", [2, 3, 8, 9])
+@pytest.mark.parametrize("cut", [3, 8])
 def test_vectors_begin_anew_after_reset(cut):
     check_vectors("two layers", True, SLOW_TILES, cut=cut)
 

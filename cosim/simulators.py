@@ -123,7 +123,7 @@ def build(
     paths = [Path(source).resolve() for source in sources]
     public, extra = sorted(public), list(extra)
     version = _verilator_version() if simulator == "verilator" else _icarus()
-    options = [simulator, version, top, public, waves and wave_format(simulator)]
+    options: list[object] = [simulator, version, top, public, waves and wave_format(simulator)]
     options += [extra, _MAKE_VARIABLES]
     key = hashlib.sha256(repr(options).encode())
     for path in paths:

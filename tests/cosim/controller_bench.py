@@ -49,12 +49,12 @@ LABELS = RNG.integers(0, 4, 10)
 class Host:
     """What a host's driver would do, over a third party's bus models."""
 
-    def __init__(self, dut, timing=FlatTiming(2)):
+    def __init__(self, dut, cycles=2):
         self.dut = dut
         self.place = Placement(CHIP, HARDWARE)
         self.rtl, self.golden = Machine(CHIP), Machine(CHIP)
         self.tiles = [t for i in range(2) for *_, t in self.rtl.blocks(i)]
-        self.timing = timing
+        self.timing = FlatTiming(cycles)
 
     async def start(self, *, serve=True):
         d = self.dut
@@ -156,7 +156,7 @@ def pauses(seed, share):
 
 @cocotb.test
 async def trains_with_pauses_on_every_bus(dut):
-    host = Host(dut, FlatTiming(5))
+    host = Host(dut, cycles=5)
     await host.start()
     await host.write_weights()
     host.examples.set_pause_generator(pauses(1, 0.5))

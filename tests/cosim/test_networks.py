@@ -85,7 +85,11 @@ def examples(rng, chip, n):
     return pixels.astype(np.uint8), rng.integers(0, chip.layers[-1], n)
 
 
-def random_runs(count, seed, timings=(FlatTiming(1), FlatTiming(2), FlatTiming(9), FlatTiming(40))):
+#: Tiles that answer at once, soon, and late.
+TIMINGS = (FlatTiming(1), FlatTiming(2), FlatTiming(9), FlatTiming(40))
+
+
+def random_runs(count, seed):
     """Draw runs that fit, each long enough for at least one transfer and an example after it."""
     rng, runs = np.random.default_rng(seed), []
     while len(runs) < count:
@@ -96,7 +100,7 @@ def random_runs(count, seed, timings=(FlatTiming(1), FlatTiming(2), FlatTiming(9
         except ValueError:
             continue
         pixels, labels = examples(rng, chip, 8)
-        runs.append(Run(chip=chip, pixels=pixels, labels=labels, timing=rng.choice(timings)))
+        runs.append(Run(chip=chip, pixels=pixels, labels=labels, timing=rng.choice(TIMINGS)))
     return runs
 
 

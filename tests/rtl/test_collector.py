@@ -167,7 +167,7 @@ BENCHES = [
     *(
         partial(test_collector_takes_tile_after_tile, parts, how)
         for parts in [1, 2, 3, 4]
-        for how in STALLS[::2]
+        for how in STALLS
     ),
     test_collector_changes_layers,
     *(partial(test_collector_begins_anew_after_reset, cut) for cut in [1, 3]),

@@ -28,7 +28,7 @@ run: $(INSTALLED) ## train the network of the paper on MNIST, and a stretch of i
 
 test: $(DEVELOP) ## pass all tests, the fast ones first
 	$(BIN)/python -m pytest -m "not slow" -n 2
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2
 
 lint: $(DEVELOP) ## check style, format and types
 	$(BIN)/ruff check .

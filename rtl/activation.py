@@ -35,7 +35,7 @@ class Activation(wiring.Component):
     -------
     i : ``In(stream.Signature(counted_beat(signed(8), lanes)))``
     o : ``Out(stream.Signature(counted_beat(Activated, lanes)))``
-    table : ``In(range(tables))``
+    select : ``In(range(tables))``
     table_addr, table_data, table_en : ``In``
         Write entry ``table * 256 + (code & 255)``.
     """
@@ -45,7 +45,7 @@ class Activation(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(counted_beat(signed(8), lanes))),
             "o": Out(stream.Signature(counted_beat(Activated, lanes))),
-            "table": In(range(tables)),
+            "select": In(range(tables)),
             "table_addr": In(range(tables * 256)),
             "table_data": In(Activated),
             "table_en": In(1),
@@ -64,7 +64,7 @@ class Activation(wiring.Component):
         for k in range(self.lanes):
             read = memory.read_port()
             m.d.comb += [
-                read.addr.eq(Cat(self.i.p.data[k].as_unsigned(), self.table)),
+                read.addr.eq(Cat(self.i.p.data[k].as_unsigned(), self.select)),
                 read.en.eq(self.i.ready),
                 self.o.p.data[k].eq(read.data),
             ]

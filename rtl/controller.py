@@ -48,7 +48,8 @@ class ChipController(wiring.Component):
     examples : ``In(AxiStream(host_bytes(lanes)))``
         A packet an example: one beat whose first two bytes are the label, then the pixels.
     goals : ``In(AxiStream(2))``
-        Initial weights in read codes, signed, tile by tile, row by row, for WRITE.
+        Initial weights in read codes, signed, tile by tile, row by row, for WRITE; they are
+        counted, TLAST means nothing.
     results : ``Out(AxiStream(4))``
         One beat an example: answer (bits 0-12), label (13-25), whether they agree (31).
     tiles : ``Out(TilePort)``, one a tile
@@ -143,7 +144,6 @@ class ChipController(wiring.Component):
             loader.i.valid.eq(self.examples.tvalid),
             self.examples.tready.eq(loader.i.ready),
             loader.pixels.eq(regs.inputs.n),
-            loader.blocks.eq(regs.layer_blocks[0].row_blocks),
             loader.length.eq(vectors.input_length),
             loader.take.eq(sequencer.take),
             vectors.input_block.eq(loader.block),
@@ -171,7 +171,7 @@ class ChipController(wiring.Component):
         ageing = Signal()
         m.d.comb += [
             vectors.word.eq(word),
-            vectors.begin.eq(sequencer.begin),
+            vectors.launch.eq(sequencer.launch),
             vectors.finish.eq(finish),
             vectors.stochastic.eq(regs.update.stochastic),
             vectors.delta_max.eq(regs.update.delta_max),
@@ -208,7 +208,7 @@ class ChipController(wiring.Component):
             ]
 
         # --- tiles
-        with m.If(sequencer.begin & op(Op.AGE)):
+        with m.If(sequencer.launch & op(Op.AGE)):
             m.d.sync += ageing.eq(1)
         with m.Elif(arbiter.cmd.ready | abandon):
             m.d.sync += ageing.eq(0)
@@ -235,7 +235,7 @@ class ChipController(wiring.Component):
 
         # --- transfer
         m.d.comb += [
-            control.start.eq(sequencer.begin & op(Op.TRANSFER, Op.WRITE)),
+            control.start.eq(sequencer.launch & op(Op.TRANSFER, Op.WRITE)),
             control.from_host.eq(op(Op.WRITE)),
             control.used.eq(used),
         ]

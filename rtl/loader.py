@@ -36,8 +36,8 @@ class Loader(wiring.Component):
     i : ``In(stream.Signature(host_beat(size)))``
     pixels : ``In(13)``
         Pixels of an example.
-    blocks, block, length : ``In(10)``, ``Out(10)``, ``In(10)``
-        Row blocks of the first layer, the one that is being filled, and its rows; the bias row
+    block, length : ``Out(10)``, ``In(10)``
+        The row block of the first layer that is being filled, and its rows; the bias row
         is the last one of the last block and gets nothing.
     ready : ``Out(1)``
         An example is complete.
@@ -55,7 +55,6 @@ class Loader(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(host_beat(size))),
             "pixels": In(13),
-            "blocks": In(10),
             "block": Out(10),
             "length": In(10),
             "ready": Out(1),
@@ -77,7 +76,7 @@ class Loader(wiring.Component):
         last = Signal()
         m.d.comb += [
             scatter.base.eq(Mux(self.bank, 0, self.inputs)),  # the bank that is not in use
-            scatter.length.eq(self.length - (scatter.block == self.blocks - 1)),
+            scatter.length.eq(self.length),
             self.block.eq(scatter.block),
             self.addr.eq(scatter.addr),
             self.data.eq(scatter.data),

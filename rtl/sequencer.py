@@ -45,10 +45,10 @@ class Sequencer(wiring.Component):
         1 for the cycle in which the run ends.
     pc : ``Out(8)``, word : ``Out(Word)``
         What is being executed; ``word`` holds while a unit works.
-    begin : ``Out(1)``
+    launch : ``Out(1)``
         1 for the cycle in which the units start on ``word``.
     busy : ``In(1)``
-        Some unit works: from the cycle after ``begin`` on.
+        Some unit works: from the cycle after ``launch`` on.
     finish : ``Out(1)``
         1 for the cycle in which an instruction ends.
     ready : ``In(1)``, take : ``Out(1)``
@@ -74,7 +74,7 @@ class Sequencer(wiring.Component):
             "done": Out(1),
             "pc": Out(8),
             "word": Out(Word),
-            "begin": Out(1),
+            "launch": Out(1),
             "busy": In(1),
             "finish": Out(1),
             "ready": In(1),
@@ -141,13 +141,13 @@ class Sequencer(wiring.Component):
                         go_on()
                     with m.Case(Op.AGE):
                         with m.If(self.age_due):
-                            m.d.comb += self.begin.eq(1)
+                            m.d.comb += self.launch.eq(1)
                             m.next = "WAIT"
                         with m.Else():
                             go_on()
                     with m.Case(Op.TRANSFER):
                         with m.If(self.transfer_due):
-                            m.d.comb += self.begin.eq(1)
+                            m.d.comb += self.launch.eq(1)
                             m.next = "WAIT"
                         with m.Else():
                             go_on()
@@ -158,7 +158,7 @@ class Sequencer(wiring.Component):
                             if op not in (Op.LOAD, Op.JUMP, Op.SKIP_ZERO, Op.AGE, Op.TRANSFER)
                         )
                     ):
-                        m.d.comb += self.begin.eq(1)
+                        m.d.comb += self.launch.eq(1)
                         m.next = "WAIT"
                     with m.Default():
                         m.d.comb += self.bad.eq(1)

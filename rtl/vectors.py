@@ -61,7 +61,7 @@ class VectorUnit(wiring.Component):
 
     Members
     -------
-    word : ``In(Word)``, begin : ``In(1)``, finish : ``In(1)``
+    word : ``In(Word)``, launch : ``In(1)``, finish : ``In(1)``
         Instruction, and the first and last cycle of its execution.
     busy : ``Out(1)``
     layers : ``In(data.ArrayLayout(LayerSetup, hw.layers))``
@@ -94,7 +94,7 @@ class VectorUnit(wiring.Component):
         lanes = hw.lanes
         super().__init__({
             "word": In(Word),
-            "begin": In(1),
+            "launch": In(1),
             "finish": In(1),
             "busy": Out(1),
             "layers": In(data.ArrayLayout(LayerSetup, hw.layers)),
@@ -177,7 +177,9 @@ class VectorUnit(wiring.Component):
             by_row.eq(op(Op.FORWARD, Op.ROWS)),
             first_layer.eq(by_row & (word.layer == 0)),
             encode.eq(op(Op.ROWS, Op.UPDATE)),
-            reader.start.eq(self.begin & op(Op.FORWARD, Op.BACKWARD, Op.ROWS, Op.UPDATE, Op.ERROR)),
+            reader.start.eq(
+                self.launch & op(Op.FORWARD, Op.BACKWARD, Op.ROWS, Op.UPDATE, Op.ERROR)
+            ),
             reader.blocks.eq(Mux(by_row, here.row_blocks, here.col_blocks)),
             reader.bias.eq(by_row),
             reader.length.eq(Mux(by_row, geometry.found[0].rows, geometry.found[0].cols)),
@@ -235,7 +237,7 @@ class VectorUnit(wiring.Component):
         wiring.connect(m, sender.x, wiring.flipped(self.x))
 
         m.d.comb += [
-            error.start.eq(self.begin),
+            error.start.eq(self.launch),
             error.label.eq(self.label),
             error.codes.eq(reader.o.p.data),
             error.count.eq(reader.o.p.count),
@@ -249,7 +251,7 @@ class VectorUnit(wiring.Component):
             activate.eq(op(Op.ACTIVATE)),
             multiply.eq(op(Op.MULTIPLY)),
             source.eq(Mux(multiply, above.as_value(), here.as_value())),
-            collector.start.eq(self.begin & (activate | multiply)),
+            collector.start.eq(self.launch & (activate | multiply)),
             collector.backward.eq(multiply),
             collector.blocks.eq(Mux(multiply, source.row_blocks, source.col_blocks)),
             collector.parts.eq(Mux(multiply, source.col_blocks, source.row_blocks)),
@@ -270,11 +272,11 @@ class VectorUnit(wiring.Component):
         m.d.comb += [
             activation.i.payload.eq(accumulator.o.payload),
             activation.i.valid.eq(accumulator.o.valid & activate),
-            activation.table.eq(here.table),
+            activation.select.eq(here.table),
             activation.table_addr.eq(self.table_addr),
             activation.table_data.eq(self.table_data),
             activation.table_en.eq(self.table_en),
-            scorer.start.eq(self.begin & activate),
+            scorer.start.eq(self.launch & activate),
             scorer.codes.eq(accumulator.o.p.data),
             scorer.count.eq(accumulator.o.p.count),
             scorer.en.eq(activation.i.valid & activation.i.ready),
@@ -282,7 +284,7 @@ class VectorUnit(wiring.Component):
             multiplier.i.payload.eq(accumulator.o.payload),
             multiplier.i.valid.eq(accumulator.o.valid & multiply),
             accumulator.o.ready.eq(Mux(multiply, multiplier.i.ready, activation.i.ready)),
-            multiplier.start.eq(self.begin),
+            multiplier.start.eq(self.launch),
             multiplier.base.eq(here.x_write),
             slope.addr.eq(multiplier.addr),
             slope.en.eq(multiplier.en),
@@ -290,7 +292,7 @@ class VectorUnit(wiring.Component):
         ]
 
         m.d.comb += [
-            scatter.start.eq(self.begin),
+            scatter.start.eq(self.launch),
             scatter.base.eq(Mux(multiply, here.d_base, here.x_write)),
             scatter.i.valid.eq(Mux(multiply, multiplier.o.valid, activation.o.valid)),
             scatter.i.p.count.eq(Mux(multiply, multiplier.o.p.count, activation.o.p.count)),
@@ -318,9 +320,8 @@ class VectorUnit(wiring.Component):
             geometry.query[3].col_block.eq(scatter.block),
             scatter.length.eq(geometry.found[3].cols),
         ]
-        with m.If(next_layer):  # less the bias row
-            last_block = scatter.block == above.row_blocks - 1
-            m.d.comb += scatter.length.eq(geometry.found[3].rows - last_block)
+        with m.If(next_layer):  # room for the bias row stays empty
+            m.d.comb += scatter.length.eq(geometry.found[3].rows)
         m.d.comb += [
             x_w.addr.eq(scatter.addr),
             slope_w.addr.eq(scatter.addr),
@@ -358,7 +359,7 @@ class VectorUnit(wiring.Component):
         # --- what to count
         asked, applied = Signal(27), Signal(17)
         fired = Signal(data.ArrayLayout(13, hw.layers))
-        with m.If(self.begin):
+        with m.If(self.launch):
             m.d.sync += [asked.eq(0), applied.eq(0)]
         with m.Elif(sender.commit):
             m.d.sync += [asked.eq(asked + sender.asked), applied.eq(applied + sender.applied)]

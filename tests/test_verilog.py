@@ -17,6 +17,9 @@ from golden.hardware import ControllerConfig
 from golden.registers import ID, register_map
 from rtl.controller import ChipController
 
+pytestmark = pytest.mark.slow
+
+
 TINY = CONTROLLERS["tiny"].hardware()
 FILES = {
     "crossforge.v",
@@ -147,12 +150,10 @@ def test_core_file_is_capi2_and_names_files_that_exist(tiny):
     assert filesets == ["rtl, constraints", "waivers, rtl"]
 
 
-@pytest.mark.slow
 def test_lint_is_clean(tiny):
     assert lint_folder(tiny) == []
 
 
-@pytest.mark.slow
 def test_lint_names_file_and_line(tiny, tmp_path):
     for name in FILES:
         (tmp_path / name).write_bytes((tiny / name).read_bytes())

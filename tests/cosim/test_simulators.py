@@ -16,6 +16,9 @@ from cosim.verilog_bench import groups, load, simulate_verilog
 from rtl.scatter import Scatter
 from rtl.verilog import digest, to_verilog, write_verilog
 
+pytestmark = pytest.mark.slow
+
+
 SIMULATORS = ["verilator", "icarus"]
 SCATTER = f"{Path(__file__).parents[1] / 'rtl' / 'test_scatter.py'}:BENCHES"
 
@@ -148,7 +151,6 @@ def test_bench_passes_in_amaranth(bench):
     bench()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("simulator", SIMULATORS)
 def test_scatter_bench_passes_on_verilog(simulator, build_dir):
     outcomes = simulate_verilog(SCATTER, simulator, build_dir)
@@ -156,7 +158,6 @@ def test_scatter_bench_passes_on_verilog(simulator, build_dir):
     assert sum(o.cycles for o in outcomes) > 400
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("simulator", SIMULATORS)
 def test_benches_pass_on_verilog(simulator, build_dir):
     outcomes = simulate_verilog(here("BENCHES"), simulator, build_dir)
@@ -280,7 +281,6 @@ def test_lint_finds_an_injected_defect(old, new, rules, tmp_path, build_dir):
     assert rules <= {(f.tool, f.rule) for f in lint(path, build_dir=build_dir)}
 
 
-@pytest.mark.slow
 def test_mutants_are_killed_by_a_good_bench_and_survive_a_bad_one(run_mutants, build_dir):
     (good,) = run_mutants(here("add"), 5, 1, build_dir)
     (bad,) = run_mutants(here("one_cycle"), 5, 1, build_dir)
@@ -296,7 +296,6 @@ def one_cycle():
     simulate(Adder(3), process)
 
 
-@pytest.mark.slow
 def test_mutants_need_a_bench_that_passes(run_mutants, build_dir):
     with pytest.raises(SimulationError, match="must pass without a mutant, but 0: add_fails"):
         run_mutants(here("add_fails"), 2, 1, build_dir)

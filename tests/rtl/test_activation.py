@@ -69,9 +69,9 @@ def test_activation_matches_golden_tables(lanes, tables, stalls):
     def send(pins):
         yield from fill(pins, tables)
         for table, codes in beats:
-            pins["table"] = table
+            pins["select"] = table
             yield from put(pins, "i", [offered(codes, lanes)], stall=stalls.get("i_stall", 0))
-            pins["table"] = table + 1  # without a beat it must not matter
+            pins["select"] = table + 1  # without a beat it must not matter
 
     consumer = {"stall": stalls.get("o_stall", 0), "late": stalls.get("late", False)}
     receive = partial(take, name="o", n=len(beats), into=words, **consumer)
@@ -107,14 +107,14 @@ def test_activation_holds_while_tables_are_written(lanes, tables):
     def drive(pins):
         yield from fill(pins, tables)
         word = offered([-5] * lanes, lanes)
-        pins["table"], pins["o.ready"] = 1, 0
+        pins["select"], pins["o.ready"] = 1, 0
         for _ in put(pins, "i", [word]):
             yield
-        pins["table"] = 0
+        pins["select"] = 0
         pins["table_addr"], pins["table_data"], pins["table_en"] = 256 + 251, entry(-127, 128), 1
         yield
         pins["table_en"] = 0
-        pins["i.payload"], pins["i.valid"], pins["table"] = word, 1, 1
+        pins["i.payload"], pins["i.valid"], pins["select"] = word, 1, 1
         for ready in (0, 1):
             pins["o.ready"] = ready
             yield
@@ -140,7 +140,7 @@ def test_activation_starts_again_after_a_reset(lanes, tables):
             yield
         pins["rst"] = 1
         yield
-        pins["rst"], pins["o.ready"], pins["table"] = 0, 1, 1
+        pins["rst"], pins["o.ready"], pins["select"] = 0, 1, 1
         yield
         assert not pins["o.valid"]
         pins["o.ready"] = 0

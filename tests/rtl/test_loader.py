@@ -65,7 +65,7 @@ def check_loader(rows, size, lanes, *, n=4, stall=0, patience=0, cut=None):
 
     def host(pins):
         nonlocal packets
-        pins["pixels"], pins["blocks"] = pixels, len(rows)
+        pins["pixels"] = pixels
         if cut is not None:
             yield from send(pins, packet(5, images[0], size, rng)[:cut])
             pins["rst"] = 1
@@ -162,7 +162,7 @@ def test_loader_takes_a_beat_a_cycle():
     cycles = []
 
     def drive(pins):
-        pins["pixels"], pins["blocks"], pins["length"] = 16, 1, 17
+        pins["pixels"], pins["length"] = 16, 17
         pins["i.valid"] = 1
         for i in range(5):
             pins["i.payload"] = host_beat(4).const({"data": [9] * 4, "last": i == 4}).as_bits()
@@ -198,7 +198,7 @@ def test_loader_refuses_packets_of_a_wrong_length(name):
     noticed = min(marks[-1], 4 * len(marks) - 1)
 
     def check(pins):
-        pins["pixels"], pins["blocks"], pins["length"], pins["i.valid"] = 10, 1, 11, 1
+        pins["pixels"], pins["length"], pins["i.valid"] = 10, 11, 1
         for i in range(noticed + 1):
             last = i in marks
             pins["i.payload"] = host_beat(4).const({"data": [i] * 4, "last": last}).as_bits()

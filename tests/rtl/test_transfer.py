@@ -20,6 +20,9 @@ from rtl.tile_port import TileOp
 from rtl.transfer import TransferUnit
 
 ROWS, COLS = 5, 9
+pytestmark = pytest.mark.slow
+
+
 COUNTERS = ("set_shots", "tune_pulses", "error_sq", "failed")
 
 

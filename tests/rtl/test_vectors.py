@@ -295,10 +295,10 @@ def check_vectors(name, stochastic, pace, *, spare=False, cut=None):
     def execute(pins, op, layer):
         nonlocal waiting
         pins["word"] = Word.const({"op": op, "layer": layer}).as_bits()
-        pins["begin"] = 1
+        pins["launch"] = 1
         yield
         assert not pins["busy"]
-        pins["begin"], waiting = 0, True
+        pins["launch"], waiting = 0, True
         yield
         while pins["busy"]:
             yield

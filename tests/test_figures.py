@@ -7,6 +7,9 @@ from matplotlib.image import imread
 
 from crossforge.figures import write_figures
 
+pytestmark = pytest.mark.slow
+
+
 NAMES = ["accuracy", "capacitors", "transfer", "conductances", "weights"]
 LAYERS = [12, 6, 3]
 

@@ -83,6 +83,7 @@ def chips(draw):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(chips(), st.integers(0, 1000))
 def test_kernels_have_the_bits_of_the_reference(config, seed):

@@ -19,6 +19,9 @@ from rtl.tile_port import Command, TileOp
 ROWS, COLS, LANES, TRANSFER_LANES = 13, 10, 4, 2
 
 
+pytestmark = pytest.mark.slow
+
+
 def make_tile(rows=ROWS, cols=COLS, config=TUNED):
     return FixedTile(rows, cols, config, forward_shift=16, backward_shift=12, seed=3, tile=5)
 

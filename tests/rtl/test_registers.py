@@ -16,6 +16,9 @@ from golden.register_map import Register, Window
 from golden.registers import ID, register_map
 from rtl.registers import RegisterFile
 
+pytestmark = pytest.mark.slow
+
+
 #: No array and no window but one fills its power of two.
 HW = ControllerConfig(
     layers=3, tiles=5, lanes=4, transfer_lanes=2, random_depth=5, tables=3, program=6

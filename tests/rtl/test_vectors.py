@@ -26,6 +26,9 @@ from rtl.statistics import LayerEvents
 from rtl.tile_port import Beat, Command, TileOp
 from rtl.vectors import LayerSetup, VectorUnit
 
+pytestmark = pytest.mark.slow
+
+
 LANES = 4
 BEAT = Beat(signed(8), LANES)
 #: Tiles smaller than a layer in both directions, smaller and larger than a beat.

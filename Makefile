@@ -37,7 +37,7 @@ lint: $(DEVELOP) ## check style, format and types
 
 bench: $(INSTALLED) ## measure the speed of training, and of the co-simulation
 	$(BIN)/python bench/trainer.py
-	$(BIN)/python bench/cosim.py
+	$(BIN)/python bench/cosimulation.py
 
 clean: ## remove .venv, build output and caches; runs/ stays
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -65,4 +65,8 @@ $(DEVELOP): pyproject.toml $(CREATED)
 	@echo "Installing Crossforge and its development tools into $(VENV)" \
 	  "(the first time takes a minute or two)"
 	$(PIP) install --quiet -e '.[dev]'
+	@command -v iverilog > /dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && \
+	  { apt-get install --yes --quiet iverilog > /dev/null 2>&1 || { apt-get update --quiet \
+	  && apt-get install --yes --quiet iverilog; } > /dev/null 2>&1; }; } \
+	  || echo "Icarus Verilog is not installed, its tests will be skipped: apt install iverilog"
 	@touch $(INSTALLED) $@

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Benches run on Verilog as they do in Amaranth, and what is wrong is said."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,10 @@ from rtl.verilog import digest, to_verilog, write_verilog
 pytestmark = pytest.mark.slow
 
 
-SIMULATORS = ["verilator", "icarus"]
+needs_icarus = pytest.mark.skipif(
+    shutil.which("iverilog") is None, reason="Icarus must be installed: apt install iverilog"
+)
+SIMULATORS = ["verilator", pytest.param("icarus", marks=needs_icarus)]
 SCATTER = f"{Path(__file__).parents[1] / 'rtl' / 'test_scatter.py'}:BENCHES"
 
 
@@ -170,6 +174,7 @@ def test_benches_pass_on_verilog(simulator, build_dir):
     }
 
 
+@needs_icarus
 @pytest.mark.parametrize(
     ("bench", "sentence"),
     [
@@ -222,6 +227,7 @@ def test_verilog_keeps_hierarchy_names_and_reset_values():
         to_verilog(Nested(), name="a.b")
 
 
+@needs_icarus
 def test_build_is_kept_until_the_verilog_or_an_option_changes(tmp_path):
     first, second = verilog(tmp_path, Adder(1), "a"), verilog(tmp_path, Adder(2), "b")
     built = build([first], "a", tmp_path, "icarus")
@@ -252,6 +258,7 @@ def test_build_says_how_to_install_icarus(tmp_path, monkeypatch):
         build([], "dut", tmp_path, "icarus")
 
 
+@needs_icarus
 def test_run_without_tests_fails(tmp_path):
     built = build([verilog(tmp_path, Inverter())], "dut", tmp_path, "icarus")
     with pytest.raises(SimulationError, match=r"cosim.bench on dut \(icarus\): no test ran"):

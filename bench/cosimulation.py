@@ -80,13 +80,14 @@ def main():
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--examples", type=int, default=400, help="default: %(default)s")
-    parser.add_argument("--icarus", type=int, default=4, metavar="N", help="examples under Icarus")
+    parser.add_argument("--icarus", type=int, default=2, metavar="N", help="examples under Icarus")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args()
     speed = {
         "Verilator": cosim(CosimOptions(examples=args.examples, interval=0), quiet=args.json),
         "Icarus": cosim(
-            CosimOptions(examples=args.icarus, interval=0, simulator="icarus"), quiet=args.json
+            CosimOptions(examples=args.icarus, interval=0, simulator="icarus", initial=False),
+            quiet=args.json,
         ),
     }
     nominal = {

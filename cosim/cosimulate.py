@@ -5,10 +5,11 @@ import json
 import tempfile
 import threading
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 
 from golden.hardware import ControllerConfig
-from rtl.verilog import write_verilog
+from rtl.verilog import to_verilog
 
 from .harness import Harness
 from .job import JOB, Job, Report, Run
@@ -26,10 +27,18 @@ def build_controller(
     waves: bool = False,
 ) -> Build:
     """Build the controller with its bridges, or return the build that is there."""
-    harness = Harness(hw)
+    text, names = _verilog(hw)
     with tempfile.TemporaryDirectory() as folder:
-        verilog = write_verilog(harness, Path(folder, "harness.v"), name="harness")
-        return build([verilog], "harness", build_dir, simulator, public=ports(harness), waves=waves)
+        verilog = Path(folder, "harness.v")
+        verilog.write_text(text)
+        return build([verilog], "harness", build_dir, simulator, public=names, waves=waves)
+
+
+@cache
+def _verilog(hw: ControllerConfig) -> tuple[str, list[str]]:
+    """Verilog of a harness and the names of its ports; takes seconds."""
+    harness = Harness(hw)
+    return to_verilog(harness, name="harness"), ports(harness)
 
 
 def cosimulate(

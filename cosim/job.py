@@ -31,6 +31,8 @@ class Run:
         Model behind the ports, and in the golden machine.
     timing : Timing
         How long the tiles take.
+    initial : bool
+        Program initial weights first; otherwise cells are as made.
     inject : int or None
         Change one result of this operation, counted over all tiles: shows that a difference is
         found.
@@ -41,6 +43,7 @@ class Run:
     labels: np.ndarray
     tile: str = "fixed"
     timing: Timing = SHORT
+    initial: bool = True
     inject: int | None = None
 
 

@@ -21,7 +21,7 @@ from rtl.controller import host_bytes
 
 from .job import Report, Run
 from .scoreboard import GoldenLog, Mismatch, Scoreboard, digest
-from .tile_server import TileServer, serve_tile
+from .tile_server import TileServer, risen, serve_tile
 from .timing import SHORT
 
 __all__ = ["HostError", "Session"]
@@ -156,7 +156,7 @@ class Session:
                 pins.goals__packet.value = int.from_bytes(row.tobytes(), "little")
                 pins.goals__beats.value = row.size
                 pins.goals__turn.value = turn
-                await RisingEdge(pins.goals__request)
+                await risen(pins.goals__request)
 
     async def _examples(self):
         pins, turn = self.dut, int(self.dut.examples__turn.value)
@@ -167,13 +167,13 @@ class Session:
             pins.examples__packet.value = int.from_bytes(packet, "little")
             pins.examples__beats.value = -(-len(packet) // size)
             pins.examples__turn.value = turn
-            await RisingEdge(pins.examples__request)
+            await risen(pins.examples__request)
             self.progress(done)
 
     async def _results(self):
         place = "example {}: answer must be {}, not {}"
         for k, label in enumerate(self.run_.labels):
-            await RisingEdge(self.dut.results__tvalid)
+            await risen(self.dut.results__tvalid)
             word = self.dut.results__tdata.value.to_unsigned()
             start = perf_counter()
             if not self.answers:
@@ -247,13 +247,8 @@ class Session:
 
     async def _train(self, report):
         begin = self._mark()
-        weights = initial_weights(self.run_.chip.layers, self.run_.chip.seed)
-        self.log.write_weights(weights)
-        for server in self.servers:  # how long this takes is not of interest
-            server.timing = SHORT
-        await self._program(WRITE_PC, 0, self._goals(weights))
-        for server in self.servers:
-            server.timing = self.run_.timing
+        if self.run_.initial:
+            await self._write_weights()
         written = self._mark()
         before = await self.counters()
         start = self._mark()
@@ -274,6 +269,15 @@ class Session:
             for name in after
             if name.startswith("cycles_") and name != "cycles_idle"
         }
+
+    async def _write_weights(self):
+        weights = initial_weights(self.run_.chip.layers, self.run_.chip.seed)
+        self.log.write_weights(weights)
+        for server in self.servers:  # how long this takes is not of interest
+            server.timing = SHORT
+        await self._program(WRITE_PC, 0, self._goals(weights))
+        for server in self.servers:
+            server.timing = self.run_.timing
 
     async def counters(self) -> dict[str, int]:
         """Read all counters."""

@@ -14,7 +14,7 @@ from rtl.tile_port import Command, TileOp
 from .bridge import BridgeOperation
 from .timing import Timing
 
-__all__ = ["Operation", "TileServer", "serve_tile"]
+__all__ = ["Operation", "TileServer", "risen", "serve_tile"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -213,6 +213,20 @@ class TileServer:
         return None
 
 
+async def risen(signal) -> None:
+    """Wait until a signal of the clock domain rises, and what comes with it has settled.
+
+    Verilator shows a time step when it is complete. Icarus shows a change before those that
+    follow from it: there wait until the middle of the cycle.
+    """
+    import cocotb
+    from cocotb.triggers import RisingEdge, Timer
+
+    await RisingEdge(signal)
+    if cocotb.SIM_NAME.startswith("Icarus"):
+        await Timer(1, "step")
+
+
 async def serve_tile(dut, prefix: str, server: TileServer) -> None:
     """Serve one bridge under cocotb for ever; to be started with ``cocotb.start_soon``.
 
@@ -224,14 +238,12 @@ async def serve_tile(dut, prefix: str, server: TileServer) -> None:
         Has the pins of the bridge as ``<prefix>__request`` and so on, or bare if ``prefix`` is "".
     server : TileServer
     """
-    from cocotb.triggers import RisingEdge
-
     names = ("request", "operation", "vector", "result", "duration", "rows", "cols")
     pins = [getattr(dut, f"{prefix}__{name}" if prefix else name) for name in names]
     request, operation, vector, result, duration, rows, cols = pins
     rows.value, cols.value = server.tile.rows, server.tile.cols
     while True:
-        await RisingEdge(request)
+        await risen(request)
         start = perf_counter()
         words = operation.value.to_unsigned(), vector.value.to_unsigned()
         server.exchange_seconds += perf_counter() - start

@@ -49,6 +49,8 @@ class CosimOptions:
     timing : {"short", "nominal"}
         Whether tiles answer at once or take the time that their converters need.
     simulator : {"verilator", "icarus"}
+    initial : bool
+        Program initial weights first; takes long under Icarus.
     waves : Path or None
         Record waveforms of the whole run; otherwise up to a difference, if there is one.
     """
@@ -61,6 +63,7 @@ class CosimOptions:
     lanes: int = 64
     timing: str = "short"
     simulator: str = "verilator"
+    initial: bool = True
     waves: Path | None = None
 
     def __post_init__(self):
@@ -100,6 +103,7 @@ def cosim(options: CosimOptions, *, quiet=False, build_dir: Path = BUILD_DIR) ->
         labels=data.y_train[order].astype(np.int64),
         tile=options.tile,
         timing=TIMINGS[options.timing],
+        initial=options.initial,
     )
     console = Console(stderr=True, quiet=quiet)
     start = time.perf_counter()

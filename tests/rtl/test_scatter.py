@@ -11,7 +11,7 @@ from amaranth.hdl import signed
 from cosim.bench import pack, put, simulate, unpack
 from rtl.scatter import Scatter
 
-DEPTH = 32
+DEPTH = 64
 
 
 def beats_of(codes, cuts, lanes):
@@ -71,6 +71,7 @@ CUTS = {
     "single codes": ([9], [1] * 9),
     "bias alone in the last block": ([6], [3, 3, 0]),
     "empty block in between": ([6], [3, 0, 3]),
+    "a long block": ([11, 118], [101, 17]),
 }
 
 
@@ -115,6 +116,28 @@ def test_scatter_begins_anew():
     assert seen == [(1, 0b111, 0), (5, 0b111, 0)]
 
 
+def test_scatter_begins_anew_in_the_middle_of_a_beat():
+    """The rest of a beat that lies in two blocks is forgotten."""
+    seen = []
+
+    def send(pins):
+        pins["length"], pins["base"], pins["start"] = 3, 1, 1
+        yield
+        pins["start"] = 0
+        pins["i.payload"], pins["i.valid"] = pack([1, 2, 3, 4], 8) | 4 << 32, 1
+        yield
+        assert not pins["i.ready"]  # the fourth code is left
+        pins["i.valid"], pins["base"], pins["start"] = 0, 5, 1
+        yield
+        pins["start"] = 0
+        for _ in put(pins, "i", [pack([5, 6, 7, 8], 8) | 3 << 32]):
+            yield
+            seen.append((pins["addr"], pins["en"], unpack(pins["data"], 8, 4)[:3]))
+
+    simulate(Scatter(signed(8), 4, depth=DEPTH), send)
+    assert seen == [(5, 0b111, [5, 6, 7])]
+
+
 @pytest.mark.parametrize(("lanes", "source"), [(6, 6), (4, 3), (0, 0)])
 def test_scatter_rejects_lanes_that_are_no_power_of_two(lanes, source):
     with pytest.raises(ValueError, match=r"lanes must be a power of two, not "):
@@ -132,4 +155,5 @@ BENCHES = [
         test_scatter_takes_a_cycle_for_every_beat_of_memory_that_a_beat_touches, [16], [3, 13], 8
     ),
     test_scatter_begins_anew,
+    test_scatter_begins_anew_in_the_middle_of_a_beat,
 ]

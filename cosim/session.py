@@ -19,8 +19,9 @@ from golden.registers import counter_names
 from golden.schedule import initial_weights
 from rtl.controller import host_bytes
 
+from .golden_log import GoldenLog
 from .job import Report, Run
-from .scoreboard import GoldenLog, Mismatch, Scoreboard, digest
+from .scoreboard import Mismatch, Scoreboard, digest
 from .tile_server import TileServer, risen, serve_tile
 from .timing import SHORT
 

@@ -8,7 +8,8 @@ import pytest
 
 from analog_models.physical_tile import PhysicalTile
 from analog_models.presets import TUNED
-from cosim.scoreboard import GoldenLog, Mismatch, Scoreboard, digest
+from cosim.golden_log import GoldenLog
+from cosim.scoreboard import Mismatch, Scoreboard, digest
 from golden.config import ChipConfig, TransferConfig
 from golden.engine import MachineEngine
 from golden.machine import COUNTERS, LAYER_COUNTERS, Machine

@@ -9,10 +9,10 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ClockCycles, First, RisingEdge, Timer
 
-from analog_models.cached_tile import CachedTile
 from analog_models.physical_tile import PhysicalTile
 from golden.errors import ErrorCode
 from golden.hardware import ControllerConfig
+from golden.kernel_tile import KernelTile
 from golden.machine import COUNTERS, LAYER_COUNTERS, Machine
 from golden.placement import WRITE_PC, Placement
 from golden.registers import counter_names
@@ -27,7 +27,7 @@ from .timing import SHORT
 
 __all__ = ["HostError", "Session"]
 
-TILES = {"fixed": CachedTile, "physical": PhysicalTile}
+TILES = {"fixed": KernelTile, "physical": PhysicalTile}
 
 
 class HostError(RuntimeError):

@@ -22,8 +22,10 @@ from .pools import (
 from .shift import asr
 
 __all__ = [
+    "add_fast",
     "age",
     "bell_of",
+    "combine",
     "mix",
     "moved",
     "padded",
@@ -146,20 +148,20 @@ def refresh_row(p, c, layer, cb, i, c0, c1, sign):
     """Recompute the cached weights of columns ``c0 .. c1`` of one row."""
     g = p.layers[layer]
     a, b = g[CELL0] + i * g[STRIDE] + c0, g[CELL0] + i * g[STRIDE] + c1
-    _combine(p.w[a:b], p.g_plus[a:b], p.g_minus[a:b], c.gain)
+    combine(p.w[a:b], p.g_plus[a:b], p.g_minus[a:b], c.gain)
     if c.capacitor:
-        _add_fast(p.w[a:b], p.v[a:b], p.offset[a:b], p.v_ref[g[SIDE0] + cb * g[ROWS] + i], sign)
+        add_fast(p.w[a:b], p.v[a:b], p.offset[a:b], p.v_ref[g[SIDE0] + cb * g[ROWS] + i], sign)
 
 
 @njit
-def _combine(w, plus, minus, gain):
+def combine(w, plus, minus, gain):
     """Long-term part of a row of weights."""
     for j in range(w.size):
         w[j] = np.int32(gain) * np.int32(np.int32(plus[j]) - np.int32(minus[j]))
 
 
 @njit
-def _add_fast(w, v, offset, ref, sign):
+def add_fast(w, v, offset, ref, sign):
     """Add the capacitors' part to a row of weights."""
     shifted, s = np.int32(2 - ref), np.int32(sign)
     for j in range(w.size):

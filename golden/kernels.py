@@ -32,11 +32,11 @@ from .pools import (
 from .shift import asr
 from .update_kernels import update
 
-__all__ = ["evaluate", "train"]
+__all__ = ["convert", "driven", "evaluate", "multiply", "multiply_back", "square", "train"]
 
 
 @njit
-def _codes(acc, offset, head, amp, shift, bits, total):
+def convert(acc, offset, head, amp, shift, bits, total):
     """Add the ADC codes of the sums ``acc`` to ``total``: one tile, one line a lane.
 
     Arrays come as slices of equal length and are indexed from 0: an index that could be
@@ -64,7 +64,7 @@ def _saturate(total, low, high):
 
 
 @njit
-def _square(x):
+def square(x):
     """Sum of squares; at most 512 codes of 7 bits."""
     total = np.int32(0)
     for i in range(x.size):
@@ -81,7 +81,7 @@ def _head(p, tile):
 
 
 @njit
-def _multiply(w, base, stride, x, rows, n, acc):
+def multiply(w, base, stride, x, rows, n, acc):
     """``acc = sum over rows[:n] of x[row] * w[row]``, eight rows at a time."""
     for j in range(stride):
         acc[j] = 0
@@ -111,7 +111,7 @@ def _multiply(w, base, stride, x, rows, n, acc):
 
 
 @njit
-def _driven(x, row0, rows):
+def driven(x, row0, rows):
     """List the rows with a code that is not zero; return how many. Without branches."""
     n = 0
     for i in range(x.size):
@@ -129,16 +129,16 @@ def _forward(p, c, layer, x, z, rows, acc):
     for rb in range(g[ROW_BLOCKS]):
         first = g[TILE0] + rb * g[COL_BLOCKS]
         r0, r1 = p.tiles[first, R0], p.tiles[first, R1]
-        n = _driven(x[r0:r1], r0, rows)
-        _multiply(p.w, g[CELL0], stride, x, rows, n, acc)
-        power = p.power[layer, 0] + c.read_power * _square(x[r0:r1])
+        n = driven(x[r0:r1], r0, rows)
+        multiply(p.w, g[CELL0], stride, x, rows, n, acc)
+        power = p.power[layer, 0] + c.read_power * square(x[r0:r1])
         amp = np.int64(np.sqrt(np.float64(power)))
         top, shift = g[TOP0] + rb * stride, g[FORWARD_SHIFT]
         for cb in range(g[COL_BLOCKS]):
             t = first + cb
             c0, c1 = p.tiles[t, C0], p.tiles[t, C1]
             offset = p.forward_offset[top + c0 : top + c1]
-            _codes(acc[c0:c1], offset, _head(p, t), amp, shift, c.adc_bits, z[c0:c1])
+            convert(acc[c0:c1], offset, _head(p, t), amp, shift, c.adc_bits, z[c0:c1])
     return _saturate(z[:cols], -128, 127)
 
 
@@ -152,7 +152,7 @@ def _activate(value, slope, z, x, derivative):
 
 
 @njit
-def _multiply_back(w, base, stride, d, acc):
+def multiply_back(w, base, stride, d, acc):
     """``acc[i] = sum of w[i] * d`` over a column block that starts at ``base``."""
     for i in range(acc.size):
         at = base + i * stride
@@ -171,15 +171,15 @@ def _backward(p, c, layer, d, e, acc):
     e[:rows] = 0
     for cb in range(g[COL_BLOCKS]):
         c0, c1 = p.tiles[g[TILE0] + cb, C0], padded(p.tiles[g[TILE0] + cb, C1], g)
-        _multiply_back(p.w, g[CELL0] + c0, stride, d[c0:c1], acc[:rows])
-        power = p.power[layer, 1] + c.read_power * _square(d[c0:c1])
+        multiply_back(p.w, g[CELL0] + c0, stride, d[c0:c1], acc[:rows])
+        power = p.power[layer, 1] + c.read_power * square(d[c0:c1])
         amp = np.int64(np.sqrt(np.float64(power)))
         side = g[SIDE0] + cb * rows
         for rb in range(g[ROW_BLOCKS]):
             t = g[TILE0] + rb * g[COL_BLOCKS] + cb
             r0, r1 = p.tiles[t, R0], p.tiles[t, R1]
             offset = p.backward_offset[side + r0 : side + r1]
-            _codes(acc[r0:r1], offset, _head(p, t), amp, shift, c.adc_bits, e[r0:r1])
+            convert(acc[r0:r1], offset, _head(p, t), amp, shift, c.adc_bits, e[r0:r1])
     return _saturate(e[: rows - 1], -127, 127)
 
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tile that remembers its weights has the bits of the one that does not."""
+"""The tile in kernels has the bits of the one in numpy."""
 
 import numpy as np
 import pytest
 
-from analog_models.cached_tile import CachedTile
 from analog_models.fixed_tile import FixedTile
 from analog_models.presets import TILES
+from golden.kernel_tile import KernelTile
 
 ROWS, COLS = 9, 7
 
@@ -30,9 +30,9 @@ def operations(rng, n):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("name", sorted(TILES))
-def test_cached_tile_has_the_bits_of_the_fixed_tile(name, seed):
+def test_kernel_tile_has_the_bits_of_the_fixed_tile(name, seed):
     usual = {"forward_shift": 12, "backward_shift": 12, "seed": seed}
-    tiles = [kind(ROWS, COLS, TILES[name], **usual) for kind in (FixedTile, CachedTile)]
+    tiles = [kind(ROWS, COLS, TILES[name], **usual) for kind in (FixedTile, KernelTile)]
     saved = tiles[0].state()
     for k, (operation, *arguments) in enumerate(operations(np.random.default_rng(seed), 200)):
         a, b = (getattr(tile, operation)(*arguments) for tile in tiles)
@@ -44,8 +44,18 @@ def test_cached_tile_has_the_bits_of_the_fixed_tile(name, seed):
         np.testing.assert_array_equal(tiles[1].state()[key], array, err_msg=key)
 
 
-def test_cached_tile_multiplies_the_largest_sums_exactly():
-    tile = CachedTile(512, 1, TILES["ideal"], forward_shift=21, backward_shift=21, seed=0)
-    tile._weights[:], tile._stale[:] = 32767, False
-    total = 127.0 * np.ones(512) @ tile._fresh()
-    assert int(total[0]) == 512 * 127 * 32767
+@pytest.mark.parametrize("sign", [1, -1])
+def test_kernel_tile_multiplies_the_largest_sums_exactly(sign):
+    """512 rows of the largest codes and weights are just within the kernels' 32 bits."""
+    usual = {"forward_shift": 21, "backward_shift": 21, "seed": 0}
+    tiles = [kind(512, 512, TILES["ideal"], **usual) for kind in (FixedTile, KernelTile)]
+    codes = np.full(512, 127)
+    for tile in tiles:
+        tile.g_plus[:] = tile.tables.g_max
+        tile.g_minus[:] = 0
+        tile.v[:] = tile.tables.v_max
+        assert 2**30 < abs(127 * tile.weight_code()[:, 0].sum()) < 2**31
+    for operation in ("forward", "backward"):
+        a, b = (getattr(tile, operation)(sign * codes) for tile in tiles)
+        np.testing.assert_array_equal(a, b)
+        assert set(a) == {127 if sign > 0 else -128}

@@ -20,7 +20,7 @@ from pathlib import Path
 from amaranth.back import rtlil
 from rich.console import Console
 
-from cosim.simulators import yosys
+from cosim.tools import yosys
 from golden.controllers import CONTROLLERS
 from rtl.controller import ChipController
 from rtl.verilog import TIDY

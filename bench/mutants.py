@@ -22,7 +22,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cosim.simulators import BUILD_DIR, SimulationError, ToolError, build, yosys
+from cosim.simulators import SimulationError, build
+from cosim.tools import BUILD_DIR, ToolError, yosys
 from cosim.verilog_bench import MUTANT, Group, groups, ports, run_group
 from rtl.verilog import TIDY, to_rtlil
 

@@ -11,7 +11,7 @@ from analog_models.config import check
 from golden.hardware import beats
 from rtl.tile_port import Command, TileOp, TilePort, program_lane
 
-__all__ = ["BridgeOperation", "TileBridge"]
+__all__ = ["BridgeOperation", "TileBridge", "bridge_widths"]
 
 #: What Python reads of an operation: the command, whether a vector had a wrong number of beats,
 #: and how many operations came before, modulo 2**14.
@@ -26,15 +26,22 @@ def _beats(n, lanes):
     return (n + (lanes - 1)) >> exact_log2(lanes)
 
 
+def bridge_widths(most_rows, most_cols, lanes, transfer_lanes) -> tuple[int, int]:
+    """Return the bits of ``vector`` and of ``result`` of a :class:`TileBridge`."""
+    row_beats, col_beats = beats(most_rows, lanes), beats(most_cols, lanes)
+    narrow = transfer_lanes * beats(most_cols, transfer_lanes)
+    vector = max(8 * lanes * (row_beats + col_beats), _BITS * narrow)
+    return vector, max(8 * lanes * max(row_beats, col_beats), _READ_BITS * narrow)
+
+
 class _Collector(wiring.Component):
     """Takes one command with its vectors, and holds them until ``taken``."""
 
     def __init__(self, rows, cols, lanes, transfer_lanes):
         self.lanes, self.transfer_lanes = lanes, transfer_lanes
-        self.x_bits, self.w_bits = 8 * lanes, _BITS * transfer_lanes
         self.x_most = beats(rows, lanes) + beats(cols, lanes)
         self.w_most = beats(cols, transfer_lanes)
-        width = max(self.x_most * self.x_bits, self.w_most * self.w_bits)
+        width, _ = bridge_widths(rows, cols, lanes, transfer_lanes)
         port = TilePort(lanes, transfer_lanes).flip()
         super().__init__({
             **{name: port.members[name] for name in ("cmd", "x", "w")},
@@ -172,10 +179,7 @@ class TileBridge(wiring.Component):
         self.lanes, self.transfer_lanes = lanes, transfer_lanes
         self._collector = _Collector(rows, cols, lanes, transfer_lanes)
         self._most = max(beats(max(rows, cols), lanes), beats(cols, transfer_lanes))
-        result = max(
-            8 * lanes * beats(max(rows, cols), lanes),
-            _READ_BITS * transfer_lanes * beats(cols, transfer_lanes),
-        )
+        _, result = bridge_widths(rows, cols, lanes, transfer_lanes)
         super().__init__({
             "port": In(TilePort(lanes, transfer_lanes)),
             "rows": In(10, init=rows),

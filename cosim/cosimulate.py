@@ -5,6 +5,7 @@ import json
 import tempfile
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from golden.hardware import ControllerConfig
 from rtl.verilog import to_verilog
 
 from .harness import Harness
-from .job import JOB, Job, Report, Run
-from .simulators import BUILD_DIR, Build, build, run
+from .job import JOB, STEPS_PER_CYCLE, Job, Report, Run
+from .simulators import Build, build, run
+from .tools import BUILD_DIR
 from .verilog_bench import ports
 
-__all__ = ["build_controller", "cosimulate"]
+__all__ = ["build_controller", "cosimulate", "record_difference"]
 
 
 def build_controller(
@@ -48,6 +50,7 @@ def cosimulate(
     simulator: str = "verilator",
     build_dir: Path = BUILD_DIR,
     waves: Path | None = None,
+    waves_from: int = 0,
     on_progress: Callable[[int, int], None] = lambda run, done: None,
 ) -> list[Report]:
     """Train networks on the controller's Verilog and compare with the golden machine.
@@ -60,7 +63,9 @@ def cosimulate(
     simulator : {"verilator", "icarus"}
     build_dir : Path
     waves : Path, optional
-        Record waveforms of all of it.
+        Record waveforms, of all of it unless told otherwise.
+    waves_from : int
+        Steps of simulated time before which nothing is recorded. Icarus always records all.
     on_progress : callable
         Called now and then with the number of the run and of its examples done.
 
@@ -81,12 +86,43 @@ def cosimulate(
         watcher = threading.Thread(target=_watch, args=(folder / "progress", over, on_progress))
         watcher.start()
         try:
-            run(built, "cosim.process", env={JOB: str(job.save())}, waves=waves)
+            run(
+                built,
+                "cosim.process",
+                env={JOB: str(job.save())},
+                waves=waves,
+                waves_from=waves_from,
+            )
         finally:
             over.set()
             watcher.join()
         lines = (folder / "reports").read_text().splitlines()
     return [Report(**json.loads(line)) for line in lines]
+
+
+def record_difference(
+    hw: ControllerConfig, run: Run, report: Report, waves: Path, *, cycles: int = 20_000, **options
+) -> Report:
+    """Simulate a run again up to the difference that it found, and record what is around it.
+
+    Parameters
+    ----------
+    hw : ControllerConfig
+    run : Run
+    report : Report
+        What came of it.
+    waves : Path
+        Waveform to write.
+    cycles : int
+        How many before the difference it shows; it shows 100 after it.
+    options
+        ``simulator`` and ``build_dir`` of :func:`cosimulate`.
+    """
+    n = report.examples + 1  # the golden machine does not look ahead of its tiles
+    again = replace(run, pixels=run.pixels[:n], labels=run.labels[:n])
+    start = max(0, report.time - cycles * STEPS_PER_CYCLE)
+    (found,) = cosimulate(hw, [again], waves=waves, waves_from=start, **options)
+    return found
 
 
 def _watch(path: Path, over: threading.Event, on_progress) -> None:

@@ -12,10 +12,12 @@ from golden.hardware import ControllerConfig
 
 from .timing import SHORT, Timing
 
-__all__ = ["JOB", "Job", "Report", "Run"]
+__all__ = ["JOB", "STEPS_PER_CYCLE", "Job", "Report", "Run"]
 
 #: Environment variable that names the file with the job.
 JOB = "CROSSFORGE_COSIM_JOB"
+#: Steps of simulated time in a clock cycle.
+STEPS_PER_CYCLE = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +85,8 @@ class Report:
         Tile operations that were compared, with every code in them.
     digest_rtl, digest_golden : str
         SHA-256 of all tiles, lanes and counters.
+    time : int
+        Steps of simulated time at the first difference, or else at the end.
     cycles : dict of str to int
         Clock cycles while the program ran, by instruction.
     seconds : dict of str to float
@@ -99,5 +103,6 @@ class Report:
     operations: int = 0
     digest_rtl: str = ""
     digest_golden: str = ""
+    time: int = 0
     cycles: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)

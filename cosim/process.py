@@ -11,7 +11,7 @@ from time import monotonic
 import cocotb
 from cocotb.clock import Clock
 
-from cosim.job import JOB
+from cosim.job import JOB, STEPS_PER_CYCLE
 from cosim.session import Session
 
 
@@ -19,7 +19,7 @@ from cosim.session import Session
 async def train(dut):
     """Run the job that :data:`cosim.job.JOB` names; a line of report for each run."""
     job = pickle.loads(Path(os.environ[JOB]).read_bytes())
-    Clock(dut.clk, 2, unit="step").start()
+    Clock(dut.clk, STEPS_PER_CYCLE, unit="step").start()
     written = 0.0
 
     def progress(run):

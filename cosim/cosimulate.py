@@ -114,7 +114,7 @@ def record_difference(
     waves : Path
         Waveform to write.
     cycles : int
-        How many before the difference it shows; it shows 100 after it.
+        How many before the difference it shows; it shows 2,000 after it.
     options
         ``simulator`` and ``build_dir`` of :func:`cosimulate`.
     """

@@ -29,7 +29,7 @@ from .timing import SHORT
 __all__ = ["HostError", "Session"]
 
 #: How long the controller runs on, with tiles that are silent, after a difference.
-CYCLES_AFTER = 100
+CYCLES_AFTER = 2_000
 TILES = {"fixed": KernelTile, "physical": PhysicalTile}
 
 

@@ -124,8 +124,8 @@ def build(
     public, extra = sorted(public), list(extra)
     version = verilator_version() if simulator == "verilator" else icarus_version()
     options: list[object] = [simulator, version, top, public, waves and wave_format(simulator)]
-    options += [extra, MAKE_VARIABLES, waves and _WINDOW]
-    key = hashlib.sha256(repr(options).encode())
+    key = hashlib.sha256(repr([*options, extra]).encode())
+    key.update(Path(__file__).read_bytes())  # which chooses all other options
     for path in paths:
         key.update(path.suffix.encode() + path.read_bytes())
     build_dir = Path(build_dir).resolve()

@@ -16,7 +16,7 @@ __all__ = ["write_save_file"]
 #: GTKWave's flags: a comment; hexadecimal; decimal; through a filter, decimal.
 _TITLE, _HEX, _DECIMAL, _NAMED = "@200", "@22", "@24", "@2024"
 #: Logarithm of GTKWave's scale, and clock cycles from the window's start to the marker.
-_ZOOM, _BEFORE = -3, 100
+_ZOOM, _BEFORE = -8, 60
 
 
 def write_save_file(waves: Path, hw: ControllerConfig, marked: int | None = None) -> Path:

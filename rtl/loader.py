@@ -92,7 +92,7 @@ class Loader(wiring.Component):
 
         with m.FSM():
             with m.State("LABEL"):
-                m.d.comb += self.i.ready.eq(~self.ready & ~self.take)
+                m.d.comb += self.i.ready.eq(~self.ready)
                 m.d.comb += scatter.start.eq(self.i.valid & self.i.ready)
                 with m.If(scatter.start):
                     m.d.sync += [label.eq(self.i.p.data.as_value()[:16]), left.eq(self.pixels)]

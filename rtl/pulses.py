@@ -9,6 +9,9 @@ from .reduce import add_tree
 
 __all__ = ["PulseEncoder", "Rate"]
 
+#: Most fractional bits of a rate.
+MAX_SHIFT = 24
+
 
 class Rate(data.Struct):
     """Registers of a rate: pulses a code = mult / 2**shift, at most ``most`` pulses."""
@@ -23,8 +26,8 @@ class PulseEncoder(wiring.Component):
 
     Golden: :func:`golden.pulses.column_pulses`; with rate 1 / 2**7 and at most one pulse it is
     :func:`golden.pulses.row_pulses`. The random bits ``u`` are the highest ``shift`` bits of a
-    lane, so ``(p + u) >> shift`` is the upper half of ``(p << (32 - shift)) + lane``: what lies
-    below ``u`` cannot carry.
+    lane, so ``(p + u) >> shift`` is the upper part of ``(p << (24 - shift)) + lane[8:]``: what
+    lies below ``u`` cannot carry.
 
     Parameters
     ----------
@@ -54,29 +57,30 @@ class PulseEncoder(wiring.Component):
             "stochastic": In(1),
             "rate": In(Rate),
             "pulses": Out(data.ArrayLayout(signed(8), lanes)),
-            "asked": Out(16 + grown),
+            "asked": Out(15 + grown),
             "applied": Out(5 + grown),
         })
 
     def elaborate(self, platform):
         m = Module()
-        left = Signal(range(33))
-        m.d.comb += left.eq(32 - self.rate.shift)
+        left = Signal(range(MAX_SHIFT + 1))
+        m.d.comb += left.eq(MAX_SHIFT - self.rate.shift)
         asked, applied = [], []
         for k in range(self.lanes):
             size = Signal(7, name=f"size_{k}")
-            word = Signal(32, name=f"word_{k}")
-            total = Signal(48, name=f"total_{k}")
+            word = Signal(MAX_SHIFT, name=f"word_{k}")
+            total = Signal(MAX_SHIFT + 15, name=f"total_{k}")
+            whole = total[MAX_SHIFT:]
             count = Signal(5, name=f"count_{k}")
             code = self.codes[k]
             m.d.comb += [
                 size.eq(Mux(code < 0, -code, code)),
-                word.eq(Mux(self.stochastic, self.words[k], 1 << 31)),
+                word.eq(Mux(self.stochastic, self.words[k][-MAX_SHIFT:], 1 << (MAX_SHIFT - 1))),
                 total.eq(((size * self.rate.mult) << left) + word),
-                count.eq(Mux(total[32:] > self.rate.most, self.rate.most, total[32:])),
+                count.eq(Mux(whole > self.rate.most, self.rate.most, whole)),
                 self.pulses[k].eq(Mux(code < 0, -count, count)),
             ]
-            asked.append(total[32:])
+            asked.append(whole)
             applied.append(count)
         m.d.comb += [self.asked.eq(add_tree(asked)), self.applied.eq(add_tree(applied))]
         return m

@@ -65,7 +65,7 @@ class Sender(wiring.Component):
             "with_command": In(1),
             "cmd": Out(stream.Signature(masked(Command, tiles))),
             "x": Out(stream.Signature(masked(Beat(signed(8), lanes), tiles))),
-            "asked": Out(16 + grown),
+            "asked": Out(15 + grown),
             "applied": Out(5 + grown),
             "busy": Out(1),
         })

@@ -106,7 +106,7 @@ class Sequencer(wiring.Component):
         ]
         with m.If(fetch):
             m.d.sync += self.pc.eq(follow)
-        with m.If(self.stop & self.running):
+        with m.If(self.stop):
             m.d.sync += stopping.eq(1)
 
         def go_on():

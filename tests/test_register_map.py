@@ -5,6 +5,8 @@ import re
 
 import numpy as np
 import pytest
+from systemrdl import RDLCompiler
+from systemrdl.node import MemNode
 
 from golden.hardware import ControllerConfig
 from golden.register_docs import markdown, python_constants, system_rdl
@@ -170,6 +172,26 @@ def test_system_rdl_has_every_field_with_its_bits():
         for low, f in e.shifts():
             place = rf"\{f.name} [{low + f.width - 1}:{low}] = 0x{f.bits(f.reset):X};"
             assert place in body, (e.name, f.name)
+
+
+def test_system_rdl_compiles_to_the_same_map(tmp_path):
+    """The reference compiler finds every register, window and field where the map has it."""
+    path = tmp_path / "registers.rdl"
+    path.write_text(system_rdl(USUAL))
+    compiler = RDLCompiler()
+    compiler.compile_file(str(path))
+    found = {node.inst_name: node for node in compiler.elaborate().top.children(unroll=False)}
+    assert list(found) == [e.name for e in USUAL.entries]
+    for e in USUAL.entries:
+        node = found[e.name]
+        assert node.raw_address_offset == USUAL.address(e.name)
+        if isinstance(e, Window):
+            assert isinstance(node, MemNode)
+            assert (node.get_property("mementries"), node.get_property("memwidth")) == (e.words, 32)
+            continue
+        assert (node.array_dimensions or [1]) == [e.words]
+        fields = [(f.inst_name, f.low, f.width, f.get_property("reset")) for f in node.fields()]
+        assert fields == [(f.name, low, f.width, f.bits(f.reset)) for low, f in e.shifts()]
 
 
 def test_python_constants_agree_with_the_map():

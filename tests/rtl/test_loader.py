@@ -39,7 +39,7 @@ def bank_of(codes, rows, lanes):
 def check_loader(rows, size, lanes, *, n=4, stall=0, patience=0, cut=None):
     """Load ``n`` examples, use each after ``patience`` cycles.
 
-    ``cut`` first resets within a packet, after so many beats of it.
+    ``cut`` first resets within a packet, after so many beats of it, while another one is in use.
     """
     rng = np.random.default_rng(sum(rows))
     pixels = sum(rows) - 1
@@ -49,7 +49,7 @@ def check_loader(rows, size, lanes, *, n=4, stall=0, patience=0, cut=None):
     layout = host_beat(size)
     memory = [[UNWRITTEN] * lanes for _ in range(2 * INPUTS)]
     current = None  # the bank in use
-    packets, done = 0, False
+    packets, begun, done = 0, cut is None, False
 
     def send(pins, beats):
         for data, last in beats:
@@ -64,20 +64,30 @@ def check_loader(rows, size, lanes, *, n=4, stall=0, patience=0, cut=None):
             pins["i.payload"] = (1 << (8 * size + 1)) - 1
 
     def host(pins):
-        nonlocal packets
+        nonlocal packets, begun
         pins["pixels"] = pixels
         if cut is not None:
+            yield from send(pins, packet(8191, images[0], size, rng))
+            pins["take"] = 1
+            yield
+            pins["take"] = 0
             yield from send(pins, packet(5, images[0], size, rng)[:cut])
+            assert (pins["bank"], pins["label"]) == (1, 8191)
             pins["rst"] = 1
             yield
             pins["rst"] = 0
+            yield
+            assert not any(pins[name] for name in ("bank", "label", "ready", "bad"))
             memory[:] = [[UNWRITTEN] * lanes for _ in range(2 * INPUTS)]
+            begun = True
         for label, image in zip(labels, images, strict=True):
             yield from send(pins, packet(label, image, size, rng))
             packets += 1
 
     def user(pins):
         nonlocal current, done
+        while not begun:
+            yield
         for i, (label, image) in enumerate(zip(labels, images, strict=True)):
             yield
             while not pins["ready"]:
@@ -130,6 +140,7 @@ ROWS = {
     "one block": [17],
     "whole beats": [16, 17],
     "ragged": [7, 9, 8],
+    "cut anywhere": [5, 6, 7, 2, 3],
     "bias alone": [8, 6, 1],
     "one pixel": [2],
     "one pixel, bias alone": [1, 1],
@@ -152,9 +163,10 @@ def test_loader_takes_beats_of_any_size(size, lanes, rows):
     check_loader(rows if lanes > 2 else [5, 4, 3], size, lanes)
 
 
+@pytest.mark.parametrize("size", [4, 2])
 @pytest.mark.parametrize("cut", [1, 2, 4])
-def test_loader_begins_anew_after_reset(cut):
-    check_loader([7, 9, 8], 4, 4, cut=cut)
+def test_loader_begins_anew_after_reset(cut, size):
+    check_loader([7, 9, 8], size, 4, cut=cut)
 
 
 def test_loader_takes_a_beat_a_cycle():
@@ -179,6 +191,31 @@ def test_loader_takes_a_beat_a_cycle():
     assert cycles == [0, 15, 15, 15, 15]
 
 
+@pytest.mark.parametrize("size", [4, 2])
+def test_loader_counts_as_many_pixels_as_its_register(size):
+    """In the longest blocks; the memory is far too small for them, which does not matter here."""
+    pixels, length = 8191, 1023
+
+    def drive(pins):
+        pins["pixels"], pins["length"] = pixels, length
+        pins["i.valid"] = 1
+        for left in range(pixels + size, 0, -size):  # the label, then pixels
+            last = left <= size
+            pins["i.payload"] = host_beat(size).const({"data": [9] * size, "last": last}).as_bits()
+            yield
+            while not pins["i.ready"]:
+                yield
+            assert not pins["ready"]
+            assert not pins["bad"]
+        pins["i.valid"] = 0
+        yield
+        assert pins["ready"]
+        assert not pins["bad"]
+        assert pins["block"] == pixels // length
+
+    simulate(Loader(size, 4, INPUTS), drive)
+
+
 #: Places of a mark "last" in a packet that should have 1 + 3 beats.
 WRONG = {
     "no pixel": [0],
@@ -191,17 +228,21 @@ WRONG = {
 }
 
 
+@pytest.mark.parametrize("size", [4, 2])
 @pytest.mark.parametrize("name", WRONG)
-def test_loader_refuses_packets_of_a_wrong_length(name):
+def test_loader_refuses_packets_of_a_wrong_length(name, size):
     marks = WRONG[name]
     # where it is noticed: at the mark, or where it should have been
     noticed = min(marks[-1], 4 * len(marks) - 1)
 
+    pixels = 3 * size - size // 2
+    layout = host_beat(size)
+
     def check(pins):
-        pins["pixels"], pins["length"], pins["i.valid"] = 10, 11, 1
+        pins["pixels"], pins["length"], pins["i.valid"] = pixels, pixels + 1, 1
         for i in range(noticed + 1):
             last = i in marks
-            pins["i.payload"] = host_beat(4).const({"data": [i] * 4, "last": last}).as_bits()
+            pins["i.payload"] = layout.const({"data": [i] * size, "last": last}).as_bits()
             yield
             if pins["ready"]:  # the first packet is complete: use it
                 pins["take"] = 1
@@ -213,7 +254,7 @@ def test_loader_refuses_packets_of_a_wrong_length(name):
         bank, label = pins["bank"], pins["label"]
         assert bank == len(marks) - 1
         for i in range(6):
-            pins["i.payload"] = host_beat(4).const({"data": [i] * 4, "last": i == 4}).as_bits()
+            pins["i.payload"] = layout.const({"data": [i] * size, "last": i == 4}).as_bits()
             yield
             assert pins["bad"]
             assert not pins["i.ready"]
@@ -231,7 +272,7 @@ def test_loader_refuses_packets_of_a_wrong_length(name):
         yield from check(pins)
         yield from check(pins)
 
-    simulate(Loader(4, 4, INPUTS), drive)
+    simulate(Loader(size, 4, INPUTS), drive)
 
 
 BENCHES = [
@@ -241,8 +282,13 @@ BENCHES = [
         for how in HOW[::3]
     ),
     partial(test_loader_fills_the_bank_that_is_not_in_use, 2, 4, "ragged", {}),
-    partial(test_loader_fills_the_bank_that_is_not_in_use, 2, 4, "bias alone", HOW[3]),
-    *(partial(test_loader_begins_anew_after_reset, cut) for cut in [1, 4]),
+    *(partial(test_loader_fills_the_bank_that_is_not_in_use, 2, 4, rows, HOW[3]) for rows in ROWS),
+    *(partial(test_loader_begins_anew_after_reset, cut, size) for cut in [1, 4] for size in [4, 2]),
+    *(partial(test_loader_counts_as_many_pixels_as_its_register, size) for size in [4, 2]),
     test_loader_takes_a_beat_a_cycle,
-    *(partial(test_loader_refuses_packets_of_a_wrong_length, name) for name in WRONG),
+    *(
+        partial(test_loader_refuses_packets_of_a_wrong_length, name, size)
+        for name in WRONG
+        for size in [4, 2]
+    ),
 ]

@@ -28,6 +28,7 @@ class Job:
     op: TileOp | None  # None sends no command
     rate: tuple[int, int, int] | None = None  # mult, shift, most; None sends codes
     stochastic: bool = False
+    ends: bool = False  # all codes are ends of their range
 
 
 FORWARD = Job((4, 7, 1), TileOp.FORWARD)
@@ -40,6 +41,18 @@ HALF, BOUND, WHOLE = (
     Job((5,), None, (31, 2, 3), True),
     Job((4, 4), None, (2, 0, 31), True),
 )
+#: Pulses that add up to the most, asked and applied.
+MOST = Job((4, 8, 3), None, (255, 0, 31), True, ends=True)
+
+#: Every random bit decides, with few and many bits.
+FINE, FINER = (Job((32, 28), None, (255, shift, 31), True) for shift in (14, 24))
+
+
+def decisive(codes, words, rate, rng):
+    """Let the random bits of every code just reach the next pulse, or just not."""
+    mult, shift, _ = rate
+    u = (-np.abs(codes) * mult - rng.integers(0, 2, codes.size)) % (1 << shift)
+    return (u << (32 - shift) | words.astype(np.int64) >> shift).astype(np.uint32)
 
 
 def check_sender(jobs, *, gap=0, x_how=(0, False), cmd_how=(0, False), cut=None):
@@ -56,10 +69,13 @@ def check_sender(jobs, *, gap=0, x_how=(0, False), cmd_how=(0, False), cut=None)
                 codes = np.zeros(LANES, np.int64)
                 codes[:count] = rng.integers(-127, 128, count)
                 codes[0] = rng.choice([-127, 127, 0, codes[0]])
+                if job.ends:
+                    codes[:count] = rng.choice([-127, 127], count)
                 words = rng.integers(0, 2**32, LANES, dtype=np.uint32)
                 sent = codes
                 if job.rate is not None:
                     mult, shift, most = job.rate
+                    words = decisive(codes, words, job.rate, rng)
                     state = words if job.stochastic else None
                     sent, asked = column_pulses(codes, mult, shift, most, state)
                     commits.append((int(asked.sum()), int(np.abs(sent).sum())))
@@ -179,7 +195,8 @@ def check_sender(jobs, *, gap=0, x_how=(0, False), cmd_how=(0, False), cut=None)
         assert [x - m for x, m in zip(x_at, moved, strict=True)] == [1] * len(xs)
 
 
-JOBS = [FORWARD, BACKWARD, ROWS, UPDATE, HALF, FORWARD, BOUND, WHOLE, ROWS, BACKWARD]
+JOBS = [FORWARD, BACKWARD, ROWS, UPDATE, HALF, FORWARD, BOUND, WHOLE, MOST, FINE, FINER]
+JOBS += [ROWS, BACKWARD]
 WAYS = {
     "nobody waits": {},
     "gaps": {"gap": 2},

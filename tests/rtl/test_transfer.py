@@ -4,304 +4,31 @@
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from analog_models.fixed_tile import FixedTile
-from analog_models.presets import TILES
-from cosim.bench import pack, put, signed, simulate, take, unpack
-from golden.config import ChipConfig, TransferConfig
+from cosim.verilog_bench import load
 from golden.hardware import beats
-from golden.transfer import TransferTables, transfer_row, transfer_tables
-from rtl.tile_port import TileOp
 from rtl.transfer import TransferUnit
 
-ROWS, COLS = 5, 9
+# By path, as this file is loaded itself within a simulator, where no folder of tests is searched.
+HERE = Path(__file__).parent
+ROWS, COLS, alone, always, any_job, real, scripted, wild = (
+    load(f"{HERE / 'transfer_jobs.py'}:{name}")
+    for name in ("ROWS", "COLS", "alone", "always", "any_job", "real", "scripted", "wild")
+)
+play = load(f"{HERE / 'transfer_bench.py'}:play")
+
 pytestmark = pytest.mark.slow
-
-
-COUNTERS = ("set_shots", "tune_pulses", "error_sq", "failed")
-
-
-class Recorder:
-    """Tile that writes down what is asked of it."""
-
-    def __init__(self, tile):
-        self.tile, self.cols, self.log = tile, tile.cols, []
-
-    def __getattr__(self, name):
-        def ask(*args):
-            self.log.append((name, *(np.array(a).tolist() for a in args)))
-            return getattr(self.tile, name)(*args)
-
-        return ask
-
-
-class Script:
-    """Tile that does nothing; ``reading(n, cols)`` is what it reads the nth time."""
-
-    def __init__(self, cols, reading):
-        self.cols, self.reading, self.reads = cols, reading, 0
-
-    def read(self, row, log2_reads):
-        self.reads += 1
-        return np.array(self.reading(self.reads - 1, self.cols))
-
-    def ignore(self, *args):
-        pass
-
-    program = init = tune = polarity = ignore
-
-    def state(self):
-        return {}
-
-
-def always(*codes):
-    return lambda n, cols: np.resize(codes, cols)
-
-
-def wild(seed):
-    """Read anything, more often than not an end of the range."""
-
-    def reading(n, cols):
-        rng = np.random.default_rng((seed, n))
-        ends = rng.choice([-2048, 2047], cols)
-        return np.where(rng.random(cols) < 0.7, ends, rng.integers(-2048, 2048, cols))
-
-    return reading
-
-
-def chip(tile="ideal", **transfer):
-    return ChipConfig(
-        layers=(7, 6),
-        forward_shift=(15,),
-        backward_shift=(13,),
-        tile=TILES[tile],
-        transfer=TransferConfig(**transfer),
-    )
-
-
-def tables(*, top=127, tune_mult=64):
-    """Durations without any order; some are HOLD."""
-    duration = np.random.default_rng(1).integers(0, top + 1, 256).astype(np.int32)
-    duration[[0, 254, 255]] = 1, top - 1, top
-    return TransferTables(duration=duration, tune_mult=tune_mult, drift_loss=0.0)
-
-
-TABLES = tables()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One transfer: the tile, by default that of the chip, and what the golden is told."""
-
-    config: ChipConfig = field(default_factory=chip)
-    tables: TransferTables = TABLES
-    rows: int = 1
-    cols: int = COLS
-    old: int = 1
-    new: int = 1
-    gain: int = 0
-    transfers: int = 0
-    goal: np.ndarray | None = None
-    reading: object = None
-    seed: int = 1
-
-    def tile(self):
-        if self.reading is not None:
-            return Recorder(Script(self.cols, self.reading))
-        shifts = {"forward_shift": 15, "backward_shift": 13}
-        tile = FixedTile(self.rows, self.cols, self.config.tile, seed=self.seed, **shifts)
-        rng = np.random.default_rng(self.seed)
-        tile.g_plus[...], tile.g_minus[...] = rng.integers(0, 6000, (2, self.rows, self.cols))
-        tile.v[...] = rng.integers(-16_000, 16_001, (self.rows, self.cols))
-        return Recorder(tile)
-
-    @property
-    def capacitor(self):
-        return self.config.tile.cell.update_device == "capacitor"
-
-
-def real(tile, **job):
-    """Transfer of a :class:`FixedTile`; arguments of the configuration are picked out."""
-    names = TransferConfig.__dataclass_fields__
-    config = chip(tile, **{k: v for k, v in job.items() if k in names})
-    rest = {k: v for k, v in job.items() if k not in names}
-    return Job(config=config, tables=transfer_tables(config), **rest)
-
-
-def scripted(*, tune_mult=64, goal=None, **job):
-    """Transfer of a :class:`Script`; by default of the row of goals ``goal``."""
-    names = TransferConfig.__dataclass_fields__
-    config = chip(**{k: v for k, v in job.items() if k in names})
-    rest = {k: v for k, v in job.items() if k not in names}
-    if goal is not None:
-        rest |= {"goal": np.atleast_2d(goal), "cols": np.shape(goal)[-1]}
-    return Job(config=config, tables=tables(tune_mult=tune_mult), **rest)
-
-
-def golden(job):
-    """Return what a tile is asked, what is left of it, and the counters."""
-    tile, count = job.tile(), np.zeros(4, np.int64)
-    for row in range(job.rows):
-        error, shots, pulses = transfer_row(
-            tile,
-            row,
-            job.config,
-            job.tables,
-            old=job.old,
-            new=job.new,
-            goal=None if job.goal is None else job.goal[row],
-            gain=job.gain,
-            transfers=job.transfers,
-        )
-        failed = np.abs(error) > job.config.transfer.fail_tolerance
-        count += [shots, pulses, error @ error, failed.sum()]
-    return tile.log, tile.tile.state(), dict(zip(COUNTERS, count.tolist(), strict=True))
-
-
-def registers(job):
-    """Raw bits of the configuration."""
-    t = job.config.transfer
-    word = at = 0
-    for value, width in (
-        (job.old < 0, 1),
-        (job.new < 0, 1),
-        (job.capacitor, 1),
-        (t.log2_reads, 3),
-        (t.retries, 5),
-        (t.tune_rounds, 4),
-        (t.set_tolerance, 12),
-        (t.small_target, 12),
-        (t.tune_tolerance, 12),
-        (t.fail_tolerance, 12),
-        (t.offset, 12),
-        (job.tables.tune_mult, 12),
-        (job.gain, 15),
-        (job.transfers, 4),
-    ):
-        word |= pack([value], width) << at
-        at += width
-    return word
-
-
-def idle(stall, seed):
-    """Idle cycles before each beat: always as many, or any up to 3."""
-    rng = np.random.default_rng(seed)
-    return (lambda: int(rng.integers(0, 4))) if stall == "random" else (lambda: stall)
-
-
-def serve(pins, tile, lanes, stall):
-    """Put ``tile`` behind its port."""
-    count = beats(tile.cols, lanes)
-
-    def one(name):
-        n, got = stall(), []
-        yield from take(pins, name, 1, got, stall=n, late=n > 1)
-        return got[0]
-
-    def vector():
-        """Take one vector: the codes for G+ and G- of the columns that exist."""
-        codes = []
-        for k in range(count):
-            beat = yield from one("w")
-            codes += unpack(beat, 7, 2 * lanes, sign=False)
-            assert beat >> (14 * lanes) == (k == count - 1), "the final beat must be the last"
-        assert not any(codes[2 * tile.cols :]), "lanes beyond cols must be 0"
-        return [np.array(codes[k : 2 * tile.cols : 2]) for k in (0, 1)]
-
-    while True:
-        word = yield from one("cmd")
-        op, row = TileOp(word & 15), word >> 4 & 511
-        if op == TileOp.READ:
-            codes = [*tile.read(row, word >> 13 & 7), *[-2048] * (-tile.cols % lanes)]
-            for k in range(0, len(codes), lanes):
-                yield from put(pins, "r", [pack(codes[k : k + lanes], 12)], stall=stall())
-        elif op == TileOp.PROGRAM:
-            tile.program(row, *(yield from vector()))
-        elif op == TileOp.TUNE:
-            pulses, rest = yield from vector()
-            assert not rest.any()
-            tile.tune(row, np.array([signed(int(n), 7) for n in pulses]))
-        elif op == TileOp.INIT:
-            tile.init(row)
-        else:
-            assert op == TileOp.POLARITY
-            tile.polarity(-1 if word >> 16 else 1)
-
-
-def host(pins, job, stall):
-    """Send the goals, if there are any."""
-    for code in [] if job.goal is None else np.ravel(job.goal):
-        yield from put(pins, "goals", [pack([code], 13)], stall=stall())
-
-
-@dataclass
-class Result:
-    tile: Recorder
-    counters: dict
-    cycles: int
-    waited: int
-
-
-def drive(pins, job, lanes, into, stall, *, cut=None, again=()):
-    """Run a job; reset the unit after ``cut`` cycles, start it ``again`` though it is busy."""
-    tile, cycles, waited = job.tile(), 0, 0
-    quiet = dict.fromkeys(("cmd.ready", "w.ready", "r.valid", "goals.valid"), 0)
-    pins.written |= quiet
-    pins["rows"], pins["cols"], pins["config"] = job.rows, job.cols, registers(job)
-    pins["from_host"], pins["start"] = job.goal is not None, 1
-    yield
-    assert not pins["busy"]
-    sides = [serve(pins, tile, lanes, stall), host(pins, job, stall)]
-    while cycles != cut:
-        pins["start"] = cycles in again
-        for side in sides:
-            next(side, None)
-        yield
-        if not pins["busy"]:
-            break
-        cycles += 1
-        waited += pins["waiting"]
-    if cut is None:
-        assert next(sides[1], "done") == "done", "all goals must be taken"
-        into.append(Result(tile, {name: pins[name] for name in COUNTERS}, cycles, waited))
-        return
-    assert cycles == cut, "the reset must come in the middle"
-    pins.written |= quiet
-    pins["start"], pins["rst"] = 0, 1
-    yield
-    pins["rst"] = 0
-    yield
-    assert not any(pins[name] for name in ("busy", "cmd.valid", "w.valid", "waiting", *COUNTERS))
-
-
-def play(lanes, jobs, *, stall=0, cuts=(), again=(), rows=ROWS, cols=COLS):
-    """Run jobs one after the other; before that the first one up to each of ``cuts``."""
-    results = []
-
-    def bench(pins):
-        loaded = None
-        for k, job in enumerate([jobs[0]] * len(cuts) + list(jobs)):
-            if job.tables.duration.tolist() != loaded:
-                loaded = job.tables.duration.tolist()
-                for address, code in enumerate(loaded):
-                    pins["table_addr"], pins["table_data"], pins["table_en"] = address, code, 1
-                    yield
-                pins["table_en"], pins["table_data"] = 0, 99
-            cut = cuts[k] if k < len(cuts) else None
-            yield from drive(pins, job, lanes, results, idle(stall, k), cut=cut, again=again)
-
-    simulate(TransferUnit(lanes, cols, rows), bench, limit=200_000)
-    return results
 
 
 def formula(job, lanes):
     """Cycles of a transfer whose tile and host never make it wait, as the docstring says."""
-    ops = Counter(name for name, *_ in golden(job)[0])
+    ops = Counter(name for name, *_ in job.golden()[0])
     shots, rounds, vector = ops["program"] // 2, ops["tune"], beats(job.cols, lanes) + 5
     plain = 2 * (2 + job.capacitor)
     all_rows = job.rows * (plain + 2 * vector) + (3 * shots + 2 * rounds) * vector
@@ -309,26 +36,32 @@ def formula(job, lanes):
     return all_rows + (job.rows * host_row if job.goal is not None else 0)
 
 
-def compare(lanes, jobs, **kwargs):
-    results = play(lanes, jobs, **kwargs)
+def compare(lanes, jobs, *, rows=ROWS, cols=COLS, stall=0, **kwargs):
+    results = play(lanes, jobs, rows=rows, cols=cols, stall=stall, **kwargs)
     for job, result in zip(jobs, results, strict=True):
-        log, state, counters = golden(job)
+        log, state, counters = job.golden()
         assert result.tile.log == log
         assert result.counters == counters
         for name, value in state.items():
             np.testing.assert_array_equal(result.tile.tile.state()[name], value)
-        if job.goal is None or not kwargs.get("stall"):
+        if job.goal is None or not stall:
             assert result.cycles == formula(job, lanes) + result.waited
-        if not kwargs.get("stall"):
+        if not stall:
             assert result.waited == 0
 
 
-#: Codes on both sides of a bound of 10, so that readings of 0 leave errors there.
-AROUND_10 = [-11, -10, -9, -1, 0, 1, 9, 10, 11]
+def around(bound):
+    """Codes on both sides of a bound, so that readings of 0 leave errors there."""
+    sides = [bound - 1, bound, bound + 1]
+    return [-n for n in reversed(sides)] + [-1, 0, 1] + sides
+
+
+AROUND_10 = around(10)
 #: Aims at steps of the table of durations and at its end.
 ENTRIES = [7, 8, -15, -16, 2031, 2032, -2039, -2040, 4095]
+BOUNDS = ("set_tolerance", "small_target", "tune_tolerance", "fail_tolerance")
 LOOSE = {"set_tolerance": 2047, "tune_tolerance": 2047}
-TIGHT = {"set_tolerance": 0, "tune_tolerance": 0, "fail_tolerance": 0, "small_target": 0}
+TIGHT = dict.fromkeys(BOUNDS, 0)
 
 CORNERS = {
     "a tile with noise": [real("tuned", rows=3, old=-1, gain=300, transfers=7)],
@@ -351,6 +84,10 @@ CORNERS = {
     "bounds of the error": [
         scripted(goal=AROUND_10, reading=always(0), tune_tolerance=10, fail_tolerance=9),
         scripted(goal=AROUND_10, reading=always(0), tune_tolerance=9, fail_tolerance=10),
+    ],
+    "bits of the bounds": [
+        scripted(goal=around(n), reading=always(0), **dict.fromkeys(BOUNDS, n))
+        for n in (682, 1365, 2047)
     ],
     "entries of the table": [
         scripted(goal=ENTRIES, reading=always(0), retries=1),
@@ -393,38 +130,6 @@ def corners(lanes, stall):
     compare(lanes, [job for jobs in CORNERS.values() for job in jobs], stall=stall)
 
 
-def any_job(seed):
-    """Draw a transfer: a tile with or without noise, or one that reads anything."""
-    rng = np.random.default_rng(seed)
-
-    def n(top):
-        return int(rng.integers(0, top + 1))
-
-    rows, cols = 1 + n(ROWS - 1), 1 + n(COLS - 1)
-    job = {
-        "log2_reads": n(6),
-        "retries": n(31) if seed % 4 == 0 else n(3),
-        "set_tolerance": n(100),
-        "small_target": n(60),
-        "offset": n(200),
-        "tune_rounds": n(15),
-        "tune_tolerance": n(3),
-        "fail_tolerance": n(10),
-        "rows": rows if seed % 4 else 1,
-        "cols": cols,
-        "old": 1 - 2 * n(1),
-        "new": 1 - 2 * n(1),
-        "gain": n(20479) - 4096,
-        "transfers": n(99),
-        "seed": seed,
-    }
-    if n(2) == 0:
-        job["goal"] = rng.integers(-4096, 4096, (job["rows"], cols))
-    if n(2) == 0:
-        return scripted(reading=wild(seed), tune_mult=1 + n(2047), **job)
-    return real(str(rng.choice(list(TILES))), **job)
-
-
 def random_jobs(lanes, stall):
     compare(lanes, [any_job(10 * lanes + k) for k in range(8)], stall=stall)
 
@@ -450,6 +155,12 @@ def starts_again(lanes):
 def smallest(lanes):
     one = real("tuned", cols=1)
     compare(lanes, [one, replace(one, goal=np.array([[77]]))], rows=1, cols=1)
+
+
+def corners_alone(lanes):
+    """Weights of all corners, one by one."""
+    jobs = [job for jobs in CORNERS.values() for job in jobs]
+    compare(lanes, [alone(job, k) for job in jobs for k in range(job.cols)], rows=1, cols=1)
 
 
 @pytest.mark.parametrize(("lanes", "stall"), [(1, 0), (4, "random")])
@@ -499,5 +210,5 @@ BENCHES = [
     *(partial(random_jobs, lanes, "random") for lanes in (1, 2)),
     partial(dithers, 2),
     partial(starts_again, 2),
-    partial(smallest, 2),
+    partial(corners_alone, 1),
 ]

@@ -7,6 +7,8 @@ module's ``BENCHES`` fails on it, runs into its limit of cycles, or ends the sim
 is equivalent if it provably acts like the component, and then does not count::
 
     python -m bench.mutants tests/rtl/test_scatter.py
+
+Without a module it takes all of tests/rtl, which lasts an hour on one core: see docs/mutants.md.
 """
 
 import argparse
@@ -262,21 +264,42 @@ def _share(reports: list[Report]) -> str:
     )
 
 
+def _markdown(reports: list[Report]) -> str:
+    """Table of components; several sets of parameters of one count together."""
+    lines = ["| component | sizes | benches | mutants | equivalent | killed | share |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for name in dict.fromkeys(report.component for report in reports):
+        of = [report for report in reports if report.component == name]
+        made, equal, killed = (
+            sum(each(report) for report in of)
+            for each in (lambda r: len(r.mutants), lambda r: r.equivalent, lambda r: r.killed)
+        )
+        share = f"{killed / (made - equal):.0%}" if made > equal else ""
+        benches = sum(report.benches for report in of)
+        row = [f"`{name}`", len(of), benches, made, equal, killed, share]
+        lines.append(f"| {' | '.join(map(str, row))} |")
+    return "\n".join([*lines, ""])
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("modules", nargs="+", help="test modules with BENCHES")
+    parser.add_argument(
+        "modules", nargs="*", help="test modules with BENCHES (tests/rtl/test_*.py)"
+    )
     parser.add_argument("-n", type=int, default=24, help="mutants of each component (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="selects the mutants (%(default)s)")
     parser.add_argument("--build-dir", type=Path, default=BUILD_DIR, help="(%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the reports")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write a table of them")
     args = parser.parse_args()
+    modules = args.modules or sorted(map(str, Path("tests/rtl").glob("test_*.py")))
 
     console = Console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     reports: list[Report] = []
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
-        for module in args.modules:
+        for module in modules:
             ref = module if ":" in module else f"{module}:BENCHES"
             task = progress.add_task(module, total=args.n * len(groups(ref)))
             found = run_mutants(
@@ -295,9 +318,12 @@ def main() -> None:
                     )
             reports += found
     console.print(f"all: {_share(reports)}", highlight=False)
-    if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps([asdict(report) for report in reports], indent=1) + "\n")
+    texts = {args.json: json.dumps([asdict(report) for report in reports], indent=1) + "\n"}
+    texts[args.markdown] = _markdown(reports)
+    for path, text in texts.items():
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,9 @@ from amaranth.lib.wiring import In, Out
 from golden.register_map import WORD, Register, RegisterMap, Window
 
 from .axi import OKAY, SLVERR, AxiLite
+from .statistics import COUNTER_BITS
 
-__all__ = ["COUNTER_WIDTH", "RegisterFile", "register_layout"]
-
-#: Bits of a counter.
-COUNTER_WIDTH = 48
+__all__ = ["RegisterFile", "register_layout"]
 
 
 def register_layout(register: Register):
@@ -77,7 +75,7 @@ class RegisterFile(wiring.Component):
             elif name == "counter_low":
                 members |= {
                     "counter_index": Out(range(entry.words)),
-                    "counter_value": In(COUNTER_WIDTH),
+                    "counter_value": In(COUNTER_BITS),
                 }
             elif name != "counter_high":
                 layout = register_layout(entry)
@@ -109,9 +107,10 @@ class RegisterFile(wiring.Component):
     def _write(self, m):
         """Take address and data in any order, then write once."""
         bus = self.bus
-        word = Signal(len(bus.awaddr) - 2)
-        value = Signal(WORD)
-        strobes = Signal(WORD // 8)
+        # no reset where the value counts only with another signal
+        word = Signal(len(bus.awaddr) - 2, reset_less=True)
+        value = Signal(WORD, reset_less=True)
+        strobes = Signal(WORD // 8, reset_less=True)
         have_address = Signal()
         have_value = Signal()
         write = Signal()
@@ -161,12 +160,12 @@ class RegisterFile(wiring.Component):
     def _read(self, m):
         """Ask for a word, fetch it in the next cycle, answer in the one after."""
         bus = self.bus
-        word = Signal(len(bus.araddr) - 2)
+        word = Signal(len(bus.araddr) - 2, reset_less=True)
         asked = Signal()
         fetched = Signal()
         value = Signal(WORD)
         exists = Signal()
-        counter_high = Signal(COUNTER_WIDTH - WORD)
+        counter_high = Signal(COUNTER_BITS - WORD)
         m.d.comb += bus.arready.eq(~(asked | fetched | bus.rvalid))
         m.d.sync += [asked.eq(bus.arvalid & bus.arready), fetched.eq(asked)]
         with m.If(bus.arvalid & bus.arready):

@@ -10,6 +10,7 @@ from golden.program import Op
 
 __all__ = ["COUNTER_BITS", "IDLE", "PHASES", "ChipEvents", "LayerEvents", "Statistics"]
 
+#: Bits of a counter.
 COUNTER_BITS = 48
 #: Phase in which no program runs; the others are the instructions.
 IDLE = len(Op)
@@ -39,19 +40,24 @@ class Statistics(wiring.Component):
     Parameters
     ----------
     layers : int
+    start : int
+        What all counters hold after reset and after ``clear``. Benches start near the end of the
+        range, as they cannot count up to the high bits.
 
     Members
     -------
     clear : ``In(1)``
     chip : ``In(ChipEvents)``, ``layer`` : ``In(LayerEvents)``
-        What to add in this cycle.
+        What to add in this cycle; nothing for a layer that is not there.
     phase : ``In(range(PHASES))``
+        Whose cycle this is; nobody's if it is none of these.
     index : ``In``, ``value`` : ``Out(48)``
         Read one counter, a cycle later.
     """
 
-    def __init__(self, layers):
+    def __init__(self, layers, *, start=0):
         self.layers = layers
+        self.start = start
         self.count = len(COUNTERS) + layers * len(LAYER_COUNTERS) + PHASES
         super().__init__({
             "clear": In(1),
@@ -72,10 +78,8 @@ class Statistics(wiring.Component):
         adds += [(f"cycles_{op.name.lower()}", self.phase == op) for op in Op]
         adds.append(("cycles_idle", self.phase == IDLE))
 
-        with m.Switch(self.index):
-            for i, (name, add) in enumerate(adds):
-                counter = Signal(COUNTER_BITS, name=name)
-                m.d.sync += counter.eq(Mux(self.clear, 0, counter + add))
-                with m.Case(i):
-                    m.d.sync += self.value.eq(counter)
+        counters = [Signal(COUNTER_BITS, name=name, init=self.start) for name, _ in adds]
+        for counter, (_, add) in zip(counters, adds, strict=True):
+            m.d.sync += counter.eq(Mux(self.clear, self.start, counter + add))
+        m.d.sync += self.value.eq(Array(counters)[self.index])
         return m

@@ -12,27 +12,31 @@ class Watchdog(wiring.Component):
     """Count cycles without progress.
 
     ``expired`` rises in the cycle after ``limit`` cycles in a row that were busy and without
-    ``progress``.
+    ``progress``, and falls in the cycle after one that is idle or has progress.
 
     Members
     -------
     busy, progress : ``In(1)``
     limit : ``In(32)``
-        0 turns the watchdog off.
+        0 turns the watchdog off. Taken over in cycles that are idle or have progress; it is off
+        from a reset to the first of those.
     expired : ``Out(1)``
+    left : ``Out(32)``
+        Cycles until it expires; 0 also if it is off. For benches, which cannot wait for as long
+        as the high bits last.
     """
 
     busy: In(1)
     progress: In(1)
     limit: In(32)
     expired: Out(1)
+    left: Out(32)
 
     def elaborate(self, platform):
         m = Module()
-        count = Signal(32)
-        m.d.comb += self.expired.eq((self.limit != 0) & (count >= self.limit))
+        more = self.left[1:].any()
         with m.If(~self.busy | self.progress):
-            m.d.sync += count.eq(0)
-        with m.Elif(~self.expired):
-            m.d.sync += count.eq(count + 1)
+            m.d.sync += [self.left.eq(self.limit), self.expired.eq(0)]
+        with m.Elif(more | self.left[0]):
+            m.d.sync += [self.left.eq(self.left - 1), self.expired.eq(~more)]
         return m

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every register, window and rule of the host's bus."""
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from cosim.axi import OKAY, SLVERR, hold_until_taken
 from cosim.axi import axi_read as read
 from cosim.axi import axi_write as write
-from cosim.bench import simulate
+from cosim.bench import pack, simulate
 from golden.hardware import ControllerConfig
 from golden.register_map import Register, Window
 from golden.registers import ID, register_map
@@ -50,10 +51,12 @@ class Surroundings:
         self.window_writes = []
 
     def __call__(self, pins):
+        idle = np.random.default_rng(2)
         while True:
             yield
             asked = pins["lanes_r_en"]
-            pins["lanes_r_data"] = self.lanes[pins["lanes_r_addr"]] if asked else 0xDEADBEEF
+            lane = self.lanes[pins["lanes_r_addr"]] if asked else int(idle.integers(1 << 32))
+            pins["lanes_r_data"] = lane
             pins["counter_value"] = self.counters[pins["counter_index"]]
             for e in WINDOWS:
                 name = e.name.lower()
@@ -94,20 +97,29 @@ def test_settings_take_every_bit_and_nothing_else_changes():
     run(host)
 
 
-def test_settings_are_read_back():
-    rng = np.random.default_rng(1)
-    words = {(e.name, i): int(rng.integers(1 << 32)) for e in SETTINGS for i in range(e.words)}
+def test_reads_depend_on_what_is_read_alone():
+    """Every bit is read as 0 and as 1 with every bit of the others at 0 and at 1."""
+    rng, around = np.random.default_rng(1), Surroundings()
+    words = {(e.name, i): int(rng.integers(1 << 32)) for e in REGISTERS for i in range(e.words)}
+    counters = range(0, MAP["COUNTER_LOW"].words, 3)
 
     def host(pins):
-        yield
-        for flip in (0, ones(32)):
+        for pattern in (0, ones(32), *rng.integers(1 << 32, size=6).tolist()):
+            want = {}
+            around.counters = [c ^ ones(48) for c in around.counters]
             for at, word in words.items():
-                yield from write(pins, MAP.address(*at), word ^ flip)
-            for at, word in words.items():
-                want = (OKAY, (word ^ flip) & ones(MAP[at[0]].width))
-                assert (yield from read(pins, MAP.address(*at))) == want, at
+                e = MAP[at[0]]
+                want[at] = (word ^ pattern) & ones(e.width) if e.access != "pulse" else 0
+                if e.access == "rw":
+                    yield from write(pins, MAP.address(*at), word ^ pattern)
+                elif e.access == "ro":
+                    pins[e.name.lower()] = want[at]
+            want |= {("LANES", i): word for i, word in around.lanes.items()}
+            want |= {("COUNTER_LOW", i): around.counters[i] & ones(32) for i in counters}
+            for at, word in want.items():
+                assert (yield from read(pins, MAP.address(*at))) == (OKAY, word), at
 
-    run(host)
+    run(host, around=around)
 
 
 def test_settings_return_to_their_reset_values():
@@ -158,7 +170,7 @@ def test_pulses_last_one_cycle(busy):
         yield from write(pins, address, ones(32), 0b1110)
 
     def reader(pins):
-        for gap in (0, 1, 2) * 8:
+        for gap in (0, 1, 5) * 8:
             assert (yield from read(pins, MAP.address("CONTROL"), r=gap)) == (OKAY, 0)
 
     def watch(pins):
@@ -171,16 +183,19 @@ def test_pulses_last_one_cycle(busy):
     assert not any(a and b for a, b in pairwise(pulses))
 
 
-@pytest.mark.parametrize("name", ["EXAMPLES", "LAYER_LANES", "INPUTS"])
-def test_strobes_choose_bytes(name):
+def test_strobes_choose_bytes_of_every_setting():
+    elements = [(e, i) for e in SETTINGS for i in range(e.words)]
+
     def host(pins):
-        address, now = MAP.address(name, MAP[name].words - 1), 0
-        for strobes in range(16):
-            word = (0x9E3779B1 * (strobes + 1)) & ones(32)
-            mask = sum(0xFF << 8 * k for k in range(4) if strobes >> k & 1)
-            now = (now & ~mask | word & mask) & ones(MAP[name].width)
-            assert (yield from write(pins, address, word, strobes)) == OKAY
-            assert (yield from read(pins, address)) == (OKAY, now)
+        for e, i in elements:
+            address, port, used = MAP.address(e.name, i), e.name.lower(), ones(e.width)
+            for strobes in (0, 1, 2, 4, 8, 6, 9):
+                mask = sum(0xFF << 8 * k for k in range(4) if strobes >> k & 1) & used
+                for background in (0, used):
+                    yield from write(pins, address, background)
+                    response = yield from write(pins, address, ~background & ones(32), strobes)
+                    now = pins[port] >> i * e.width & used
+                    assert (response, now) == (OKAY, background ^ mask), (e.name, i, strobes)
 
     run(host)
 
@@ -211,7 +226,10 @@ def test_windows_answer_reads_of_the_readable_one_only():
         for e in WINDOWS:
             for i in range(0, e.words, 1 if e.readable else 17):
                 want = around.lanes[i] if e.readable else 0
-                assert (yield from read(pins, MAP.address(e.name, i), r=i % 3)) == (OKAY, want)
+                assert (yield from read(pins, MAP.address(e.name, i), r=3 * (i % 3))) == (
+                    OKAY,
+                    want,
+                )
 
     run(host, around=around)
 
@@ -259,3 +277,51 @@ def test_counter_keeps_its_high_half():
             yield from halves(pins, k % n, 0)
 
     run(host, around=around)
+
+
+@pytest.mark.parametrize(("aw", "w"), [(0, 6), (6, 0)])
+def test_writes_wait_for_their_other_half_and_for_the_response_before(aw, w):
+    """What was taken stays although the host offers the next address, or word, already."""
+    values = [5 + i for i in range(HW.layers)]
+    addresses = [MAP.address("LAYER_LANES", i) for i in range(HW.layers)]
+
+    def offer(channel, port, payloads, after):
+        def process(pins):
+            pins["bus.wstrb"] = 15
+            for _ in range(after):
+                yield
+            for payload in payloads:
+                pins[f"bus.{port}"], pins[f"bus.{channel}valid"] = payload, 1
+                yield
+                while not pins[f"bus.{channel}ready"]:
+                    yield
+            pins[f"bus.{channel}valid"] = 0
+
+        return process
+
+    def responses(pins):
+        for ready, done in ((0, values[:1]), (1, values)):
+            pins["bus.bready"] = ready
+            for _ in range(20):
+                yield
+            assert pins["layer_lanes"] == pack(done, MAP["LAYER_LANES"].width)
+
+    run(offer("aw", "awaddr", addresses, aw), offer("w", "wdata", values, w), responses)
+
+
+BENCHES = [
+    test_settings_take_every_bit_and_nothing_else_changes,
+    test_reads_depend_on_what_is_read_alone,
+    test_settings_return_to_their_reset_values,
+    test_read_only_registers_show_their_port_and_refuse_writes,
+    *(partial(test_pulses_last_one_cycle, busy) for busy in (0, 1)),
+    test_strobes_choose_bytes_of_every_setting,
+    test_windows_pass_every_bit_to_one_memory,
+    test_windows_answer_reads_of_the_readable_one_only,
+    test_busy_refuses_what_must_not_change_and_absent_addresses_are_errors,
+    test_counter_keeps_its_high_half,
+    *(
+        partial(test_writes_wait_for_their_other_half_and_for_the_response_before, *order)
+        for order in ((0, 6), (6, 0))
+    ),
+]

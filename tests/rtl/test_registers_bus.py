@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The protocol of the host's bus: order, back-pressure, latency, throughput."""
 
+from functools import partial
+from itertools import product
+
 import numpy as np
 import pytest
 
 from cosim.axi import OKAY, SLVERR, axi_read, axi_write, hold_until_taken
-from cosim.bench import simulate
+from cosim.bench import pack, simulate
 from golden.register_map import Field, Register, RegisterMap, Window
 from rtl.registers import RegisterFile
 
@@ -17,13 +20,18 @@ MAP = RegisterMap((
     Window("STORE", 5, 24, "A memory.", True),
 ))
 
+#: Cycles before the host offers the address and the data of a write.
+ORDERS = ((0, 0), (7, 0), (0, 7), (1, 0), (0, 1))
+#: What a write of 3 changes first: name, port, and its value.
+EFFECTS = (("LEVEL", "level", 3), ("GO", "go", 3), ("STORE", "store_en", 1))
+
 
 def run(*processes):
     simulate(RegisterFile(MAP), *processes, background=[hold_until_taken])
 
 
 @pytest.mark.parametrize("b", [0, 4])
-@pytest.mark.parametrize(("aw", "w"), [(0, 0), (7, 0), (0, 7), (1, 0), (0, 1)])
+@pytest.mark.parametrize(("aw", "w"), ORDERS)
 def test_address_and_data_come_in_any_order(aw, w, b):
     words, told = (0x123, 0x456, 0x789), []
 
@@ -44,10 +52,8 @@ def test_address_and_data_come_in_any_order(aw, w, b):
     assert told == list(enumerate(words))
 
 
-@pytest.mark.parametrize(
-    ("name", "port", "value"), [("LEVEL", "level", 3), ("GO", "go", 3), ("STORE", "store_en", 1)]
-)
-@pytest.mark.parametrize(("aw", "w"), [(0, 0), (3, 0), (0, 3)])
+@pytest.mark.parametrize(("name", "port", "value"), EFFECTS)
+@pytest.mark.parametrize(("aw", "w"), ORDERS)
 def test_write_takes_two_cycles(name, port, value, aw, w):
     seen = []
 
@@ -99,8 +105,11 @@ def streamed(channels, n):
     return set(np.diff(at))
 
 
-def test_bus_writes_every_two_cycles_and_reads_every_four():
+def test_bus_writes_every_two_cycles():
     assert streamed(("awvalid", "wvalid", "bready"), 5) == {2}
+
+
+def test_bus_reads_every_four_cycles():
     assert streamed(("arvalid", "rready"), 5) == {4}
 
 
@@ -149,12 +158,51 @@ def test_host_that_takes_no_word_blocks_its_reads_only():
     run(host)
 
 
+@pytest.mark.parametrize("busy", [0, 1])
+def test_every_address_answers_as_the_map_says(busy):
+    words = {MAP.address("LEVEL", i): 0x9E3779B1 * (i + 1) & 0xFFFF_FFFF for i in range(3)}
+    places = {MAP.address("STORE", i): 0x9E3779 * (i + 1) & 0xFF_FFFF for i in range(5)}
+    flips, stored = [0], []
+
+    def host(pins):
+        pins["busy"] = busy
+        for flip in (0, 0xFFFF_FFFF):
+            flips.append(flip)
+            pins["tag"] = (0x1234 ^ flip) & 0xFFFF
+            want = {MAP.address("TAG"): (0x1234 ^ flip) & 0xFFFF, MAP.address("GO"): 0}
+            want |= {address: word ^ flip for address, word in words.items()}
+            want |= {address: word ^ flip & 0xFF_FFFF for address, word in places.items()}
+            for address in range(0, 64, 4):
+                word = want.get(address, 0xABCDEF ^ flip)
+                taken = address in words or address == MAP.address("GO")
+                taken |= address in places and not busy
+                response = yield from axi_write(pins, address, word)
+                assert response == (OKAY if taken else SLVERR), address
+            for address in range(0, 64, 4):
+                answer = (OKAY, want[address]) if address in want else (SLVERR, 0)
+                assert (yield from axi_read(pins, address)) == answer, address
+
+    def memory(pins):
+        while True:
+            yield
+            if pins["store_en"]:
+                stored.append((MAP.address("STORE", pins["store_addr"]), pins["store_data"]))
+            at = MAP.address("STORE", pins["store_r_addr"]) if pins["store_r_en"] else None
+            pins["store_r_data"] = places.get(at, 0) ^ flips[-1] & 0xFF_FFFF
+
+    simulate(RegisterFile(MAP), host, background=[memory, hold_until_taken])
+    flipped = [(at, word ^ 0xFF_FFFF) for at, word in places.items()]
+    assert stored == ([] if busy else [*places.items(), *flipped])
+
+
 def test_random_traffic_does_what_a_model_does():
     """Writes of anything anywhere, at random paces, while the other side reads."""
     rng = np.random.default_rng(3)
     levels = {MAP.address("LEVEL", i): 0 for i in range(3)}
     model = {MAP.address("STORE", i): 0 for i in range(5)}
     store = dict(model)
+    wanted, pulses = [], []
+    kept = [0x9E3779 * (i + 1) & 0xFFFFFF for i in range(5)]
 
     def golden_write(address, word, strobes):
         mask = sum(0xFF << 8 * k for k in range(4) if strobes >> k & 1)
@@ -162,8 +210,10 @@ def test_random_traffic_does_what_a_model_does():
             levels[address] = levels[address] & ~mask | word & mask
         elif address in model and strobes == 15:
             model[address] = word & 0xFFFFFF
+        elif address == MAP.address("GO"):
+            wanted.extend([pulse] if (pulse := word & mask & 3) else [])
         else:
-            return OKAY if address == MAP.address("GO") else SLVERR
+            return SLVERR
         return OKAY
 
     def writer(pins):
@@ -174,7 +224,8 @@ def test_random_traffic_does_what_a_model_does():
             strobes = 15 if gap % 2 else int(rng.integers(16))
             response = yield from axi_write(pins, address, word, strobes, aw=aw, w=w, b=b)
             assert response == golden_write(address, word, strobes)
-        assert store == model
+            assert pins["level"] == pack(levels.values(), 32)
+        assert (store, pulses) == (model, wanted)
         for address, word in levels.items():
             assert (yield from axi_read(pins, address)) == (OKAY, word)
 
@@ -184,11 +235,36 @@ def test_random_traffic_does_what_a_model_does():
                 yield
             assert (yield from axi_read(pins, MAP.address("TAG"), r=r)) == (OKAY, 0x1234)
             assert (yield from axi_read(pins, 0x3C, r=gap)) == (SLVERR, 0)
+            word = int(rng.integers(5))
+            stored = yield from axi_read(pins, MAP.address("STORE", word), r=gap)
+            assert stored == (OKAY, kept[word])
 
     def memory(pins):
         while True:
             yield
             if pins["store_en"]:
                 store[MAP.address("STORE", pins["store_addr"])] = pins["store_data"]
+            if pins["go"]:  # one that lasts longer counts more than once
+                pulses.append(pins["go"])
+            pins["store_r_data"] = kept[pins["store_r_addr"]] if pins["store_r_en"] else 0
 
     simulate(RegisterFile(MAP), writer, reader, background=[memory, hold_until_taken])
+
+
+BENCHES = [
+    *(
+        partial(test_address_and_data_come_in_any_order, *order, b)
+        for order, b in product(ORDERS, (0, 4))
+    ),
+    *(
+        partial(test_write_takes_two_cycles, *effect, *order)
+        for effect, order in product(EFFECTS, ORDERS)
+    ),
+    test_read_takes_three_cycles_and_a_memory_one_of_them,
+    test_bus_writes_every_two_cycles,
+    test_bus_reads_every_four_cycles,
+    test_host_that_takes_no_response_blocks_its_writes_only,
+    test_host_that_takes_no_word_blocks_its_reads_only,
+    *(partial(test_every_address_answers_as_the_map_says, busy) for busy in (0, 1)),
+    test_random_traffic_does_what_a_model_does,
+]

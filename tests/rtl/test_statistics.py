@@ -15,6 +15,8 @@ from golden.registers import counter_names
 from rtl.statistics import IDLE, PHASES, ChipEvents, LayerEvents, Statistics
 
 FULL = (1 << 48) - 1
+#: Counters that start at 0 as in a chip, and ones that soon wrap, so that all bits change.
+LAYERS_START = [(1, 0), (3, 0), (3, FULL - 2)]
 #: Most that each event adds in a cycle.
 MOST = dict.fromkeys(COUNTERS, 1) | {
     "set_shots": 2**32 - 1,
@@ -31,9 +33,10 @@ MOST = dict.fromkeys(COUNTERS, 1) | {
 class Counters:
     """The counters as they ought to be, by :func:`golden.registers.counter_names`."""
 
-    def __init__(self, layers):
+    def __init__(self, layers, start):
         self.names = counter_names(ControllerConfig(layers=layers))
-        self.values = dict.fromkeys(self.names, 0)
+        self.start = start
+        self.values = dict.fromkeys(self.names, start)
 
     def cycle(self, pins, *, phase=IDLE, layer=0, clear=False, **events):
         """Set the events of the next cycle, and count them."""
@@ -45,13 +48,17 @@ class Counters:
             n << LayerEvents[name].offset for name, n in of_layer.items()
         )
         pins["phase"], pins["clear"] = phase, clear
-        name = "cycles_idle" if phase == IDLE else f"cycles_{Op(phase).name.lower()}"
-        counted = {name: 1} | chip | {f"{k}_{layer}": n for k, n in of_layer.items()}
+        phases = {op.value: f"cycles_{op.name.lower()}" for op in Op} | {IDLE: "cycles_idle"}
+        counted = (
+            {phases.get(phase, "no phase"): 1}
+            | chip
+            | {f"{k}_{layer}": n for k, n in of_layer.items()}
+        )
         for name, n in counted.items():
-            if name in self.values:  # there may be no such layer
+            if name in self.values:  # there may be no such layer or phase
                 self.values[name] = (self.values[name] + n) & FULL
         if clear:
-            self.values = dict.fromkeys(self.names, 0)
+            self.values = dict.fromkeys(self.names, self.start)
 
     def read(self, pins, **cycle):
         """Read all counters while cycles go on; each comes a cycle after its index."""
@@ -66,20 +73,20 @@ class Counters:
                 assert pins["value"] == before, self.names[index - 1 if name else -1]
 
 
-def started(pins, layers):
+def started(pins, layers, start):
     """Clear; return the counters that are expected from then on."""
-    counters = Counters(layers)
+    counters = Counters(layers, start)
     counters.cycle(pins, clear=True)
     yield
     return counters
 
 
-@pytest.mark.parametrize("layers", [1, 3])
-def test_statistics_count_each_event_alone(layers):
+@pytest.mark.parametrize(("layers", "start"), LAYERS_START)
+def test_statistics_count_each_event_alone(layers, start):
     """An event changes its counter and no other, by as much as a cycle can add."""
 
     def drive(pins):
-        counters = yield from started(pins, layers)
+        counters = yield from started(pins, layers, start)
         for name in (*COUNTERS, *LAYER_COUNTERS):
             for layer in range(layers if name in LAYER_COUNTERS else 1):
                 counters.cycle(pins, layer=layer, **{name: MOST[name]})
@@ -89,13 +96,13 @@ def test_statistics_count_each_event_alone(layers):
                 yield from counters.read(pins)
         assert len(counters.names) == Statistics(layers).count
 
-    simulate(Statistics(layers), drive)
+    simulate(Statistics(layers, start=start), drive)
 
 
-@pytest.mark.parametrize("layers", [1, 3])
-def test_statistics_count_the_cycles_of_each_phase(layers):
+@pytest.mark.parametrize(("layers", "start"), LAYERS_START)
+def test_statistics_count_the_cycles_of_each_phase(layers, start):
     def drive(pins):
-        counters = yield from started(pins, layers)
+        counters = yield from started(pins, layers, start)
         for phase in range(PHASES):
             for _ in range(phase + 2):
                 counters.cycle(pins, phase=phase)
@@ -105,17 +112,17 @@ def test_statistics_count_the_cycles_of_each_phase(layers):
             yield from counters.read(pins, phase=phase)
         yield from counters.read(pins)
 
-    simulate(Statistics(layers), drive)
+    simulate(Statistics(layers, start=start), drive)
 
 
-@pytest.mark.parametrize("layers", [1, 3])
-def test_statistics_match_a_model_in_every_cycle(layers):
-    """Anything at once, layers that are not there too; counters wrap at 48 bits."""
+@pytest.mark.parametrize(("layers", "start"), LAYERS_START)
+def test_statistics_match_a_model_in_every_cycle(layers, start):
+    """Anything at once, layers and phases that are not there too; counters wrap at 48 bits."""
     rng = np.random.default_rng(1)
     names = [*COUNTERS, *LAYER_COUNTERS]
 
     def drive(pins):
-        counters = yield from started(pins, layers)
+        counters = yield from started(pins, layers, start)
         want, before = None, None
         for n in range(1500):
             index = int(rng.integers(len(counters.names)))
@@ -126,7 +133,7 @@ def test_statistics_match_a_model_in_every_cycle(layers):
             events = {k: int(rng.choice([MOST[k], rng.integers(MOST[k] + 1)])) for k in chosen}
             counters.cycle(
                 pins,
-                phase=int(rng.integers(PHASES)),
+                phase=int(rng.integers(16)),
                 layer=int(rng.choice([0, layers - 1, rng.integers(16)])),
                 clear=n in (300, 301, 900),
                 **events,
@@ -136,16 +143,16 @@ def test_statistics_match_a_model_in_every_cycle(layers):
                 assert pins["value"] == before[1], before[0]
         yield from counters.read(pins)
 
-    simulate(Statistics(layers), drive)
+    simulate(Statistics(layers, start=start), drive)
 
 
 @pytest.mark.parametrize("how", ["clear", "rst"])
-@pytest.mark.parametrize("layers", [1, 3])
-def test_statistics_clear(layers, how):
+@pytest.mark.parametrize(("layers", "start"), LAYERS_START)
+def test_statistics_clear(layers, start, how):
     """What comes in the cycle of a clear is lost."""
 
     def drive(pins):
-        counters = yield from started(pins, layers)
+        counters = yield from started(pins, layers, start)
         for phase in range(PHASES):
             for layer in range(layers):
                 counters.cycle(pins, phase=phase, layer=layer, **MOST)
@@ -157,26 +164,27 @@ def test_statistics_clear(layers, how):
         pins["rst"] = 0
         yield from counters.read(pins)
 
-    simulate(Statistics(layers), drive)
+    simulate(Statistics(layers, start=start), drive)
 
 
-@pytest.mark.parametrize("layers", [1, 3])
-def test_statistics_start_at_zero(layers):
+@pytest.mark.parametrize(("layers", "start"), LAYERS_START)
+def test_statistics_start_after_a_reset(layers, start):
     def drive(pins):
-        counters = Counters(layers)
+        counters = Counters(layers, start)
         yield from counters.read(pins)
 
-    simulate(Statistics(layers), drive)
+    simulate(Statistics(layers, start=start), drive)
 
 
 BENCHES = [
     *(
-        partial(test, 3)
+        partial(test, *LAYERS_START[-1])
         for test in (
             test_statistics_count_each_event_alone,
             test_statistics_count_the_cycles_of_each_phase,
             test_statistics_match_a_model_in_every_cycle,
+            test_statistics_start_after_a_reset,
         )
     ),
-    *(partial(test_statistics_clear, 3, how) for how in ("clear", "rst")),
+    *(partial(test_statistics_clear, *LAYERS_START[-1], how) for how in ("clear", "rst")),
 ]

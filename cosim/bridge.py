@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the port of a tile to a model in Python: beats on one side, packed vectors on the other."""
 
-from amaranth.hdl import Cat, Module, Shape, Signal
+from amaranth.hdl import Cat, Module, ResetInserter, Shape, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -47,7 +47,8 @@ class _Collector(wiring.Component):
             **{name: port.members[name] for name in ("cmd", "x", "w")},
             "rows": In(10),
             "cols": In(10),
-            "operation": Out(BridgeOperation),
+            "command": Out(Command),
+            "malformed": Out(1),
             "vector": Out(width),
             "complete": Out(1),
             "taken": In(1),
@@ -76,7 +77,7 @@ class _Collector(wiring.Component):
             ]
             with m.If(i.valid & i.ready):
                 with m.If(i.payload.last != (beat == end)):
-                    m.d.sync += self.operation.malformed.eq(1)
+                    m.d.sync += self.malformed.eq(1)
                 with m.If(beat < most):
                     m.d.sync += beat.eq(beat + 1)
             words = [memory.read_port(domain="comb") for _ in range(most)]
@@ -84,7 +85,7 @@ class _Collector(wiring.Component):
             return Cat(word.data for word in words)
 
         x, w = collect(self.x, "X", self.x_most), collect(self.w, "W", self.w_most)
-        command = self.operation.command.op
+        command = self.command.op
         with m.If((command == TileOp.PROGRAM) | (command == TileOp.TUNE)):
             m.d.comb += self.vector.eq(w)
         with m.Else():
@@ -96,7 +97,7 @@ class _Collector(wiring.Component):
                 m.d.comb += self.cmd.ready.eq(1)
                 m.d.sync += [beat.eq(0), rows_follow.eq(op == TileOp.UPDATE)]
                 with m.If(self.cmd.valid):
-                    m.d.sync += self.operation.command.eq(self.cmd.payload)
+                    m.d.sync += self.command.eq(self.cmd.payload)
                     with m.Switch(op):
                         with m.Case(TileOp.FORWARD, TileOp.UPDATE):
                             m.d.sync += end.eq(x_beats - 1)
@@ -126,8 +127,7 @@ class _Collector(wiring.Component):
             with m.State("COMPLETE"):
                 m.d.comb += self.complete.eq(1)
                 with m.If(self.taken):
-                    m.d.sync += self.operation.malformed.eq(0)
-                    m.d.sync += self.operation.count.eq(self.operation.count + 1)
+                    m.d.sync += self.malformed.eq(0)
                     m.next = "COMMAND"
 
         return m
@@ -168,6 +168,8 @@ class TileBridge(wiring.Component):
         Cycles that the operation takes, at least 1; read with ``request``.
     stuck : ``In(1)``
         While set no operation starts, and none ends; results on their way go on.
+    forget : ``In(1)``
+        Forget what was taken and what is to be given, but not how many operations were executed.
     """
 
     def __init__(self, most_rows, most_cols, lanes, transfer_lanes):
@@ -190,22 +192,29 @@ class TileBridge(wiring.Component):
             "result": In(result),
             "duration": In(24),
             "stuck": In(1),
+            "forget": In(1),
         })
 
     def elaborate(self, platform):
+        bridge, count = Module(), Signal(14)
+        with bridge.If(self.request):
+            bridge.d.sync += count.eq(count + 1)
         m = Module()
+        bridge.submodules.port = ResetInserter(self.forget)(m)
         m.submodules.collector = collector = self._collector
         for name in ("cmd", "x", "w"):
             wiring.connect(m, getattr(collector, name), wiring.flipped(getattr(self.port, name)))
         m.d.comb += [
-            self.operation.eq(collector.operation),
+            self.operation.command.eq(collector.command),
+            self.operation.malformed.eq(collector.malformed),
+            self.operation.count.eq(count),
             self.vector.eq(collector.vector),
             collector.taken.eq(self.request),
             collector.rows.eq(self.rows),
             collector.cols.eq(self.cols),
         ]
 
-        op = collector.operation.command.op
+        op = collector.command.op
         op_now = Signal(TileOp)
         left = Signal.like(self.duration)
         y_beats = {TileOp.FORWARD: self.cols, TileOp.BACKWARD: self.rows}
@@ -254,4 +263,4 @@ class TileBridge(wiring.Component):
                         with m.If(beat == k):
                             m.d.comb += payload.eq(self.result.word_select(k, len(payload)))
 
-        return m
+        return bridge

@@ -31,7 +31,7 @@ class Harness(wiring.Component):
     examples, goals
         Of :class:`cosim.feeder.PacketFeeder`; a packet of goals is one row of a tile.
     tiles
-        Of :class:`cosim.bridge.TileBridge`, less its port.
+        Of :class:`cosim.bridge.TileBridge`, less its port and ``forget``.
     """
 
     def __init__(self, hw: ControllerConfig, *, feeders: bool = True):
@@ -55,7 +55,7 @@ class Harness(wiring.Component):
             "irq": Out(1),
             "examples": Out(without(self.example_feeder, "o")) if feeders else In(AxiStream(size)),
             "goals": Out(without(self.goal_feeder, "o")) if feeders else In(AxiStream(2)),
-            "tiles": Out(without(self.bridges[0], "port")).array(hw.tiles),
+            "tiles": Out(without(self.bridges[0], "port", "forget")).array(hw.tiles),
         })
 
     def elaborate(self, platform):
@@ -85,5 +85,6 @@ class Harness(wiring.Component):
         for t, bridge in enumerate(self.bridges):
             m.submodules[f"bridge_{t}"] = bridge
             wiring.connect(m, c.tiles[t], bridge.port)
+            m.d.comb += bridge.forget.eq(c.abandon)
             pass_on(bridge, self.tiles[t])
         return m

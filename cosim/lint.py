@@ -103,13 +103,14 @@ def _verilator(path: Path, top: str, build_dir) -> list[Finding]:
         waivers.write_text("\n".join([*lines, ""]))
         program = shutil.which("verilator", path=environment["PATH"])
         command = [str(program), "--lint-only", "-Wall", "--top-module", top, waivers, path]
-        output = _output(command, environment)
+        output, good = _output(command, environment)
     messages = re.compile(r"^%(?:Warning|Error)(?:-(\w+))?: (?:(\S+?):(\d+):\d+: )?(.*)$", re.M)
-    return [
+    findings = [
         Finding("verilator", rule or "error", int(line or 0), message)
         for rule, _, line, message in messages.findall(output)
         if not message.startswith("Exiting due to")
     ]
+    return _judged("verilator", output, good, findings)
 
 
 def _yosys(path: Path, top: str) -> list[Finding]:
@@ -134,21 +135,29 @@ def _slang(path: Path, top: str) -> list[Finding]:
     code = (
         "import sys; from pyslang.driver import Driver; driver = Driver();"
         "driver.addStandardArgs(); driver.setTerminalColorsEnabled(False);"
-        "driver.parseCommandLine(sys.argv[1]) and driver.processOptions()"
-        " and driver.parseAllSources() and driver.runFullCompilation(False)"
+        "good = driver.parseCommandLine(sys.argv[1]) and driver.processOptions()"
+        " and driver.parseAllSources() and driver.runFullCompilation(False);"
+        "sys.exit(not good)"
     )
     quoted = " ".join(["slang", *(f'"{option}"' for option in options)])
-    output = _output([sys.executable, "-c", code, quoted], dict(os.environ))
-    if "Traceback" in output:
-        raise ToolError(f"slang must run, but said:\n{output.strip()[-1000:]}")
+    output, good = _output([sys.executable, "-c", code, quoted], dict(os.environ))
     found = re.findall(r":(\d+):\d+: (warning|error): (.*?)(?: \[-W(\S+)\])?$", output, re.M)
     unplaced = re.findall(r"^(warning|error): (.*)$", output, re.M)
-    return [
+    findings = [
         *(Finding("slang", rule or kind, int(line), text) for line, kind, text, rule in found),
         *(Finding("slang", kind, 0, text) for kind, text in unplaced),
     ]
+    return _judged("slang", output, good, findings)
 
 
-def _output(command, environment) -> str:
+def _output(command, environment) -> tuple[str, bool]:
+    """Return what a tool said, and whether it ended well."""
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    return done.stdout + done.stderr
+    return done.stdout + done.stderr, done.returncode == 0
+
+
+def _judged(tool: str, output: str, good: bool, findings: list[Finding]) -> list[Finding]:
+    """Return the findings; a tool that fails and finds nothing did not do its work."""
+    if not good and not findings:
+        raise ToolError(f"{tool} must run, but said:\n{output.strip()[-1000:]}")
+    return findings

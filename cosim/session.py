@@ -21,20 +21,22 @@ from golden.schedule import initial_weights
 from rtl.controller import host_bytes
 
 from .golden_log import GoldenLog
-from .job import Report, Run
+from .job import STEPS_PER_CYCLE, Report, Run
 from .scoreboard import Mismatch, Scoreboard, digest
-from .tile_server import TileServer, risen, serve_tile
+from .tile_server import PortError, TileServer, risen, serve_tile
 from .timing import SHORT
 
 __all__ = ["HostError", "Session"]
 
 #: How long the controller runs on, with tiles that are silent, after a difference.
 CYCLES_AFTER = 2_000
+#: Limit of the controller's watchdog; the longest operation of a tile takes 0.3 million cycles.
+WATCHDOG = 1 << 20
 TILES = {"fixed": KernelTile, "physical": PhysicalTile}
 
 
 class HostError(RuntimeError):
-    """The controller reported an error, or refused a register."""
+    """What the host sees is wrong: an answer, a register, an error of the controller, silence."""
 
 
 class Session:
@@ -50,7 +52,7 @@ class Session:
     """
 
     def __init__(self, dut, hw: ControllerConfig, run: Run, progress=lambda done: None):
-        self.dut, self.hw, self.run_, self.progress = dut, hw, run, progress
+        self.dut, self.hw, self.asked, self.progress = dut, hw, run, progress
         model = TILES[run.tile]
         self.machine = Machine(run.chip, model)  # only its tiles act
         self.golden = Machine(run.chip, model)
@@ -59,11 +61,13 @@ class Session:
         self.board = Scoreboard(self.log, self._advance)
         self.tiles = [t for i in range(len(self.machine.tiles)) for *_, t in self.machine.blocks(i)]
         self.servers = [TileServer(t, run.timing, lanes=hw.lanes) for t in self.tiles]
+        _warm(self.machine)
         self.golden_seconds, self.operations = 0.0, 0
         for k, server in enumerate(self.servers):
             server.log = self._logger(k)
         self.ahead = 0  # examples that the golden machine has done
         self.answers: deque[int] = deque()
+        self.answered = 0
         self.failure: Exception | None = None
         self.failed_at: int | None = None
         self.failed = cocotb.triggers.Event()
@@ -72,10 +76,10 @@ class Session:
 
     def _advance(self) -> bool:
         """Let the golden machine train on its next example."""
-        if self.ahead == len(self.run_.pixels):
+        if self.ahead == len(self.asked.pixels):
             return False
         part = slice(self.ahead, self.ahead + 1)
-        self.log.run(self.run_.pixels[part], self.run_.labels[part])
+        self.log.run(self.asked.pixels[part], self.asked.labels[part])
         self.answers.append(int(np.argmax(self.golden.z)))
         self.ahead += 1
         return True
@@ -86,7 +90,7 @@ class Session:
         def log(k, operation):
             start = perf_counter()
             self.operations += 1
-            if self.operations - 1 == self.run_.inject:
+            if self.operations - 1 == self.asked.inject:
                 operation = _changed(operation)
             try:
                 compare(k, operation)
@@ -97,13 +101,14 @@ class Session:
 
     # --- the host side
 
-    async def _guard(self, coroutine):
+    async def _guard(self, coroutine, who: str = ""):
         """Run for ever, and note why it ended."""
         try:
             await coroutine
-        except (Mismatch, HostError, ValueError, RuntimeError) as error:
+        except (Mismatch, HostError, PortError) as error:
             if self.failure is None:
-                self.failure, self.failed_at = error, get_sim_time("step")
+                named = PortError(f"{who}: {error}") if isinstance(error, PortError) else error
+                self.failure, self.failed_at = named, get_sim_time("step")
             self.failed.set()
 
     async def write(self, address: int, word: int) -> None:
@@ -114,7 +119,7 @@ class Session:
         await RisingEdge(d.clk)
         d.bus__awvalid.value = d.bus__wvalid.value = 0
         await ClockCycles(d.clk, 2)
-        if d.bus__bresp.value.to_unsigned():
+        if not d.bus__bvalid.value or d.bus__bresp.value.to_unsigned():
             raise HostError(f"register at {address:#x} must take {word:#x}, but it was refused")
 
     async def read(self, address: int) -> int:
@@ -124,6 +129,8 @@ class Session:
         await RisingEdge(d.clk)
         d.bus__arvalid.value = 0
         await ClockCycles(d.clk, 4)
+        if not d.bus__rvalid.value or d.bus__rresp.value.to_unsigned():
+            raise HostError(f"register at {address:#x} must be readable, but it was refused")
         return d.bus__rdata.value.to_unsigned()
 
     async def set(self, name: str, **fields: int) -> None:
@@ -140,8 +147,8 @@ class Session:
         await self.set("EXAMPLES", n=examples)
         await self.set("CONTROL", start=1)
         tasks = [cocotb.start_soon(self._guard(feeder)) for feeder in feeders]
-        if not self.dut.irq.value:
-            await First(RisingEdge(self.dut.irq), self.failed.wait())
+        await self._end()
+        await ClockCycles(self.dut.clk, 4)  # in which nothing more should come
         for task in tasks:
             task.cancel()
         if self.failure is not None:
@@ -152,6 +159,16 @@ class Session:
             code = ErrorCode(error["code"]).name
             raise HostError(f"error must be none, not {code} {error}")
         await self.set("CONTROL", clear=1)
+
+    async def _end(self) -> None:
+        """Wait for the interrupt, a failure, or silence."""
+        silence = 2 * WATCHDOG * STEPS_PER_CYCLE
+        while not self.dut.irq.value and self.failure is None:
+            before = self.operations
+            patience = Timer(silence, "step")
+            await First(RisingEdge(self.dut.irq), self.failed.wait(), patience)
+            if self.operations == before and not self.dut.irq.value and self.failure is None:
+                raise HostError(f"controller must go on, not stand for {2 * WATCHDOG:,} cycles")
 
     async def _goals(self, weights):
         pins, turn = self.dut, int(self.dut.goals__turn.value)
@@ -166,7 +183,9 @@ class Session:
     async def _examples(self):
         pins, turn = self.dut, int(self.dut.examples__turn.value)
         size = host_bytes(self.hw.lanes)
-        for done, (image, label) in enumerate(zip(self.run_.pixels, self.run_.labels, strict=True)):
+        for done, (image, label) in enumerate(
+            zip(self.asked.pixels, self.asked.labels, strict=True)
+        ):
             packet = int(label).to_bytes(size, "little") + image.tobytes()
             turn ^= 1
             pins.examples__packet.value = int.from_bytes(packet, "little")
@@ -176,23 +195,34 @@ class Session:
             self.progress(done)
 
     async def _results(self):
-        place = "example {}: answer must be {}, not {}"
-        for k, label in enumerate(self.run_.labels):
-            await risen(self.dut.results__tvalid)
-            word = self.dut.results__tdata.value.to_unsigned()
+        d = self.dut
+        while True:
+            # One at a time, so that none is taken twice or not at all.
+            if not d.results__tvalid.value:
+                await risen(d.results__tvalid)
+            got = d.results__tdata.value.to_unsigned() | int(d.results__tlast.value) << 32
+            if self.answered == len(self.asked.labels):
+                raise HostError(f"results must be {self.answered}, not more")
+            label = int(self.asked.labels[self.answered])
             start = perf_counter()
             if not self.answers:
                 self._advance()
-            want = self.answers.popleft()
+            answer = self.answers.popleft()
             self.golden_seconds += perf_counter() - start
-            got = word & 8191, word >> 13 & 8191, word >> 31
-            if got != (want, label, want == label):
-                raise HostError(place.format(k, (want, int(label), want == label), got))
+            want = answer | label << 13 | (answer == label) << 31 | 1 << 32
+            if got != want:
+                place = f"example {self.answered}, label {label}: result (with tlast as bit 32)"
+                raise HostError(f"{place} must be {want:#x}, not {got:#x}")
+            self.answered += 1
+            d.results__tready.value = 1
+            await RisingEdge(d.clk)
+            d.results__tready.value = 0
+            await Timer(1, "step")
 
     # --- the run
 
     def _mark(self):
-        """Processor seconds so far, by what they were spent on."""
+        """Seconds so far, by what they were spent on."""
         return {
             "all": perf_counter(),
             "exchange": sum(s.exchange_seconds for s in self.servers),
@@ -211,7 +241,7 @@ class Session:
         ):
             getattr(d, name).value = 0
         d.bus__wstrb.value, d.bus__bready.value, d.bus__rready.value = 15, 1, 1
-        d.results__tready.value = 1
+        d.results__tready.value = 0
         for k in range(self.hw.tiles):
             tile = self.tiles[min(k, len(self.tiles) - 1)]
             getattr(d, f"tiles__{k}__rows").value = tile.rows
@@ -231,14 +261,15 @@ class Session:
         try:
             await self.reset()
             for k, server in enumerate(self.servers):
-                guarded = self._guard(serve_tile(self.dut, f"tiles__{k}", server))
-                servers.append(cocotb.start_soon(guarded))
+                serving = serve_tile(self.dut, f"tiles__{k}", server)
+                servers.append(cocotb.start_soon(self._guard(serving, f"tile {k}")))
             for address, word in self.place.setup(self.golden):
                 await self.write(address, word)
+            await self.set("WATCHDOG", cycles=WATCHDOG)
             await self.set("IRQ_ENABLE", done=1, error=1)
             await self._train(report)
             await self._compare(report)
-        except (Mismatch, HostError) as difference:
+        except (Mismatch, HostError, PortError) as difference:
             report.mismatches, report.mismatch = 1, str(difference)
         finally:
             for task in servers:
@@ -253,13 +284,13 @@ class Session:
 
     async def _train(self, report):
         begin = self._mark()
-        if self.run_.initial:
+        if self.asked.initial:
             await self._write_weights()
         written = self._mark()
         before = await self.counters()
         start = self._mark()
         await self._program(
-            self.place.train_pc, len(self.run_.pixels), self._examples(), self._results()
+            self.place.train_pc, len(self.asked.pixels), self._examples(), self._results()
         )
         end = self._mark()
         spent = {k: end[k] - start[k] for k in end}
@@ -277,13 +308,13 @@ class Session:
         }
 
     async def _write_weights(self):
-        weights = initial_weights(self.run_.chip.layers, self.run_.chip.seed)
+        weights = initial_weights(self.asked.chip.layers, self.asked.chip.seed)
         self.log.write_weights(weights)
         for server in self.servers:  # how long this takes is not of interest
             server.timing = SHORT
         await self._program(WRITE_PC, 0, self._goals(weights))
         for server in self.servers:
-            server.timing = self.run_.timing
+            server.timing = self.asked.timing
 
     async def counters(self) -> dict[str, int]:
         """Read all counters."""
@@ -307,9 +338,10 @@ class Session:
 
     async def _compare(self, report):
         """Compare what is left when all examples are done."""
-        await Timer(1, "step")
+        if self.answered != len(self.asked.labels):
+            raise HostError(f"results must be {len(self.asked.labels)}, not {self.answered}")
         self.board.finish()
-        counts, layers = await self.counters(), len(self.run_.chip.layers) - 1
+        counts, layers = await self.counters(), len(self.asked.chip.layers) - 1
         whole = [counts[name] for name in COUNTERS]
         by_layer = [[counts[f"{n}_{i}"] for n in LAYER_COUNTERS] for i in range(layers)]
         self.board.compare_counters(whole, by_layer)
@@ -329,6 +361,19 @@ class Session:
         )
         if report.digest_rtl != report.digest_golden:
             raise HostError("digests must agree, but do not, though every part does")
+        if self.failure is not None:  # after the program's end
+            raise self.failure
+
+
+def _warm(machine: Machine) -> None:
+    """Compile or load the kernels of tiles, which takes seconds, before time is measured."""
+    for layer in range(len(machine.tiles)):
+        for *_, tile in machine.blocks(layer):
+            before, nothing = tile.state(), np.zeros(tile.rows, int)
+            tile.forward(nothing)
+            tile.backward(np.zeros(tile.cols, int))
+            tile.update(nothing, np.zeros(tile.cols, int))
+            tile.restore(before)
 
 
 def _changed(operation):

@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 
 from cocotb_tools.runner import VerilatorControlFile, Verilog, get_runner
 
+from . import tools
 from .tools import (
     BUILD_DIR,
     MAKE_VARIABLES,
@@ -125,7 +126,8 @@ def build(
     version = verilator_version() if simulator == "verilator" else icarus_version()
     options: list[object] = [simulator, version, top, public, waves and wave_format(simulator)]
     key = hashlib.sha256(repr([*options, extra]).encode())
-    key.update(Path(__file__).read_bytes())  # which chooses all other options
+    for file in (__file__, tools.__file__):  # which choose all other options
+        key.update(Path(file).read_bytes())
     for path in paths:
         key.update(path.suffix.encode() + path.read_bytes())
     build_dir = Path(build_dir).resolve()

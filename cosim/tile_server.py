@@ -14,7 +14,11 @@ from rtl.tile_port import Command, TileOp
 from .bridge import BridgeOperation
 from .timing import Timing
 
-__all__ = ["Operation", "TileServer", "risen", "serve_tile"]
+__all__ = ["Operation", "PortError", "TileServer", "risen", "serve_tile"]
+
+
+class PortError(ValueError):
+    """The controller asked a tile for what no tile does."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,11 +131,9 @@ class TileServer:
 
         Raises
         ------
-        ValueError
+        PortError
             If the operation does not exist, has a row that the tile lacks or a vector that is too
-            short or too long.
-        RuntimeError
-            If an operation was missed.
+            short or too long, or if one was missed before it.
         """
         start = perf_counter()
         op = self._checked(operation_word)
@@ -141,7 +143,7 @@ class TileServer:
         if op in (TileOp.READ, TileOp.PROGRAM, TileOp.INIT, TileOp.TUNE):
             row = operation_word >> _ROW & _ROW_MASK
             if row >= self.tile.rows:
-                raise ValueError(f"row of {op.name} must be below {self.tile.rows}, not {row}")
+                raise PortError(f"row of {op.name} must be below {self.tile.rows}, not {row}")
         if op == TileOp.READ:
             reads = operation_word >> _READS & _READS_MASK
         elif op == TileOp.POLARITY and operation_word >> _NEGATIVE & 1:
@@ -163,14 +165,14 @@ class TileServer:
     def _checked(self, word: int) -> TileOp:
         code = word >> _OP & _OP_MASK
         if code not in _OPS:
-            raise ValueError(f"operation must be one of 0..{max(_OPS)}, not {code}")
+            raise PortError(f"operation must be one of 0..{max(_OPS)}, not {code}")
         if word >> _MALFORMED & 1:
-            raise ValueError(
+            raise PortError(
                 f"vector of {_OPS[code].name} must have as many beats as the tile needs"
             )
         number = word >> _COUNT & _COUNT_MASK
         if number != self.count & _COUNT_MASK:
-            raise RuntimeError(f"operation must be number {self.count}, not {number}")
+            raise PortError(f"operation must be number {self.count}, not {number}")
         return _OPS[code]
 
     def _inputs(self, op: TileOp, word: int) -> tuple[np.ndarray, ...]:

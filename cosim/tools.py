@@ -142,10 +142,11 @@ def verilator_version() -> str:
 
 
 def icarus_version() -> str:
-    """Return "", or raise a :class:`ToolError` if it is missing."""
+    """Return its version, or raise a :class:`ToolError` if it is missing."""
     if shutil.which("iverilog") is None:
         raise ToolError("Icarus must be installed: apt install iverilog")
-    return ""
+    done = subprocess.run(["iverilog", "-V"], capture_output=True, text=True, check=False)
+    return done.stdout.partition("\n")[0]
 
 
 def _link(link: Path, target: Path) -> None:

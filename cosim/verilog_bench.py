@@ -207,7 +207,8 @@ def run_group(
 ) -> list[Outcome]:
     """Run a group's benches, all of them for each mutant, in one process.
 
-    A bench during which the simulator ends has failed, and those after it are started anew.
+    A bench during which the simulator ends has failed, and with it the mutant: the simulator is
+    started anew for the next one.
 
     Parameters
     ----------
@@ -227,7 +228,8 @@ def run_group(
     place, _, name = ref.rpartition(":")
     if place.endswith(".py"):
         ref = f"{Path(place).resolve()}:{name}"
-    left, outcomes = list(mutants), []
+    mutants = list(mutants)
+    left, outcomes = mutants, []
     while left:
         with tempfile.TemporaryDirectory() as folder:
             results, path = Path(folder, "results.jsonl"), Path(folder, "job.json")
@@ -241,8 +243,9 @@ def run_group(
             lines = [json.loads(line) for line in _lines(results)]
         outcomes += [Outcome(**line) for line in lines if "begin" not in line]
         if not lines or "begin" not in lines[-1]:
-            if fault is not None and not any(o.error for o in outcomes):
-                raise fault
+            seen = {o.mutant for o in outcomes}
+            if not seen.issuperset(mutants):
+                raise fault or SimulationError(f"{ref}: every mutant must get an outcome")
             return outcomes
         # The simulator ended within a bench, as for logic that does not settle.
         culprit = lines[-1]["begin"]

@@ -45,7 +45,7 @@ def write_save_file(waves: Path, hw: ControllerConfig, marked: int | None = None
         lines.extend([flags, *(f"harness.{s}" for s in signals)])
 
     def named(signal, kind: type[Enum]):
-        path = folder / f"{kind.__name__.lower()}.txt"
+        path = folder / f"{waves.stem}.{kind.__name__.lower()}.txt"
         path.write_text("".join(f"{item.value} {item.name}\n" for item in kind))
         lines.extend([_NAMED, f"^1 {path}", f"harness.{signal}"])
 

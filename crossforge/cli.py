@@ -245,7 +245,8 @@ def main(argv=None) -> None:
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         kept = getattr(args, "out", None) or getattr(args, "resume", None)
-        hint = f"; crossforge train --resume {kept} goes on" if kept else ""
+        resumable = kept and args.command == "train"
+        hint = f"; crossforge train --resume {kept} goes on" if resumable else ""
         print(f"crossforge: interrupted{hint}", file=sys.stderr)
         raise SystemExit(130) from None
 

@@ -2,6 +2,7 @@
 """Co-simulated training: the gateware beside the golden machine, with progress and verdict."""
 
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,14 @@ from rich.table import Table
 from analog_models.config import check
 from cosim.cosimulate import build_controller, cosimulate, record_difference
 from cosim.job import Run
-from cosim.simulators import SIMULATORS
+from cosim.simulators import SIMULATORS, SimulationError
 from cosim.timing import NOMINAL, SHORT, Timing
-from cosim.tools import BUILD_DIR, wave_format
+from cosim.tools import BUILD_DIR, ToolError, wave_format
 from cosim.waves import write_save_file
 from golden.config import TransferConfig
 from golden.hardware import ControllerConfig
+from golden.machine import Machine
+from golden.placement import Placement
 from golden.schedule import epoch_order
 
 from .data import load
@@ -106,6 +109,9 @@ def cosim(options: CosimOptions, *, quiet=False, build_dir: Path = BUILD_DIR) ->
         timing=TIMINGS[options.timing],
         initial=options.initial,
     )
+    Placement(chip, hw).setup(Machine(chip))  # refuses what cannot be, before minutes of work
+    if options.waves is not None:
+        _check_waves(options.waves, options.simulator)
     console = Console(stderr=True, quiet=quiet)
     start = time.perf_counter()
     with console.status("building the simulation (minutes, if it is not there yet)"):
@@ -132,9 +138,16 @@ def cosim(options: CosimOptions, *, quiet=False, build_dir: Path = BUILD_DIR) ->
     waves = options.waves
     if report.mismatches and waves is None:
         waves = build_dir / f"mismatch.{wave_format(options.simulator)}"
-        with console.status(f"recording it in {waves}"):
-            where = {"simulator": options.simulator, "build_dir": build_dir}
-            record_difference(hw, run, report, waves, **where)
+        try:  # the verdict is worth more than its waveform
+            with console.status(f"recording it in {waves}"):
+                again = record_difference(
+                    hw, run, report, waves, simulator=options.simulator, build_dir=build_dir
+                )
+            if (again.mismatch, again.time) != (report.mismatch, report.time):
+                console.print(f"the simulation that was recorded found: {again.mismatch or 'none'}")
+        except (SimulationError, ToolError, OSError) as error:
+            console.print(f"no waveform: {error}", markup=False)
+            waves = None
     if waves is not None:
         write_save_file(waves, hw, report.time if report.mismatches else None)
     seconds = dict(report.seconds)
@@ -168,6 +181,17 @@ def cosim(options: CosimOptions, *, quiet=False, build_dir: Path = BUILD_DIR) ->
     }
 
 
+def _check_waves(path: Path, simulator: str) -> None:
+    """Refuse a file that cannot be written, or has another format than its name says."""
+    suffix = f".{wave_format(simulator)}"
+    check(path.suffix == suffix, "--waves", f"a file that ends in {suffix}", str(path))
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        reason = f"--waves must be in a folder to write to, not {path.parent}: {error.strerror}"
+        raise OSError(reason) from None
+
+
 def verdict(figures: dict) -> Table:
     """Table of what a co-simulation found."""
     equal = figures["mismatches"] == 0
@@ -178,7 +202,7 @@ def verdict(figures: dict) -> Table:
     table.add_row("tile operations compared", f"{figures['operations']:,}")
     if not equal:
         table.add_row("first difference", figures["mismatch"])
-        table.add_row("waveform around it", figures["waves"])
+        table.add_row("waveform around it", figures["waves"] or "none could be recorded")
         return table
     table.add_row("digest of both", figures["digest_rtl"][:32] + "...")
     table.add_row("cycles an example", f"{figures['cycles_per_example']:,}")

@@ -17,7 +17,6 @@ from golden.hardware import ControllerConfig
 from golden.placement import Placement
 from golden.register_docs import markdown, python_constants, system_rdl
 from rtl.controller import ChipController
-from rtl.tile_port import TilePort
 from rtl.verilog import to_verilog
 
 from .verilog_text import (
@@ -25,8 +24,8 @@ from .verilog_text import (
     chip_text,
     constraints,
     core_file,
-    ports,
     stub,
+    tile_ports,
     waivers,
 )
 
@@ -103,7 +102,7 @@ def generate(
     _make(folder)
     controller = ChipController(hw)
     signature, registers = controller.signature, controller.registers
-    tile = ports(TilePort(hw.lanes, hw.transfer_lanes).flip())
+    tile = tile_ports(hw.lanes, hw.transfer_lanes)
     texts = {
         "crossforge.v": (to_verilog(controller, name="crossforge"), "the controller"),
         "analog_tile.v": (stub(hw.lanes, hw.transfer_lanes), "stub of a tile: ports and packing"),

@@ -73,6 +73,22 @@ def ports(signature: wiring.Signature) -> list[Port]:
     return listed
 
 
+#: Ports that controller and tiles share.
+_SHARED = ("clk", "rst", "abandon")
+
+
+def tile_ports(lanes: int, transfer_lanes: int) -> list[Port]:
+    """List the ports of a tile, :data:`_SHARED` first."""
+    clk, rst, *own = ports(TilePort(lanes, transfer_lanes).flip())
+    return [clk, rst, Port("abandon", "input", 1), *own]
+
+
+def host_ports(signature: wiring.Signature) -> list[Port]:
+    """List the ports of a chip: those of its controller that no tile stands behind."""
+    inner = ("tiles__", "abandon")
+    return [p for p in ports(signature) if not p.name.startswith(inner)]
+
+
 def _declared(listed: list[Port]) -> str:
     return ",\n".join(f"  {p.direction:<6} wire {p.range}{p.name}" for p in listed)
 
@@ -104,12 +120,13 @@ def _at(bit, of) -> str:
 
 def stub(lanes: int, transfer_lanes: int) -> str:
     """Verilog of an empty tile: what stands behind one port of the controller."""
-    listed = ports(TilePort(lanes, transfer_lanes).flip())
+    listed = tile_ports(lanes, transfer_lanes)
     lines = [
         "// What stands behind one tile port of the controller: an empty module to be replaced by",
         "// the analog array and its converters. Streams move a payload in every cycle in which",
         "// valid and ready are 1; valid then stays, with its payload, until ready is 1. A tile",
-        "// executes in order. rst is synchronous.",
+        "// executes in order. rst is synchronous. While abandon is 1 it forgets its command,",
+        "// vectors and results, and keeps its cells.",
         "//",
     ]
     shapes = {p.name: p.shape for p in listed}
@@ -151,37 +168,35 @@ def chip_text(signature: wiring.Signature, chip: ChipConfig, tile: list[Port]) -
     chip : ChipConfig
         Network that comments place in the tiles.
     tile : list of Port
-        A tile's, clock and reset first.
+        A tile's; see :func:`tile_ports`.
     """
     listed = ports(signature)
-    host = [p for p in listed if not p.name.startswith("tiles__")]
     inner = {p.name: p for p in listed if p.name.startswith("tiles__")}
+    own = [p.name for p in tile if p.name not in _SHARED]
     network, held = "-".join(map(str, chip.layers)), _held(chip)
     lines = [
         f"// The chip: controller and tiles. Comments say where {network} lies.",
         "module crossforge_chip (",
-        _declared(host),
+        _declared(host_ports(signature)),
         ");",
+        "  wire abandon;",
     ]
     instances: list[str] = []
-    for t in range(len(inner) // (len(tile) - 2)):
-        nets = {p.name: f"tiles__{t}__{p.name}" for p in tile[2:]}
+    for t in range(len(inner) // len(own)):
+        nets = {name: f"tiles__{t}__{name}" for name in own}
         what = held[t] if t < len(held) else "spare"
         lines += ["", f"  // tile {t}: {what}"]
         lines += [f"  wire {inner[net].range}{net};" for net in nets.values()]
-        instances += ["", *_instance("analog_tile", f"tile_{t}", _clocked(nets))]
+        connections = {name: name for name in _SHARED} | nets
+        instances += ["", *_instance("analog_tile", f"tile_{t}", connections)]
     lines += ["", *_instance("crossforge", "controller", {p.name: p.name for p in listed})]
     return "\n".join([*lines, *instances, "endmodule"]) + "\n"
-
-
-def _clocked(nets: dict[str, str]) -> dict[str, str]:
-    return {"clk": "clk", "rst": "rst", **nets}
 
 
 def constraints(signature: wiring.Signature, clock: float) -> str:
     """SDC of the chip; ``clock`` in Hz. A fifth of the period is left outside of each port."""
     period = 1e9 / clock
-    host = [p for p in ports(signature) if not p.name.startswith("tiles__") and p.name != "clk"]
+    host = [p for p in host_ports(signature) if p.name != "clk"]
     lines = [
         f"# The chip at {clock / 1e6:.6g} MHz; times in ns.",
         "# rst is synchronous: it is timed as every other input is.",

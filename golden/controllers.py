@@ -32,7 +32,6 @@ class Controller:
     def hardware(self, lanes: int | None = None) -> ControllerConfig:
         """Return the sizes of the controller, with other ``lanes`` if they are given."""
         lanes = self.lanes if lanes is None else lanes
-        ControllerConfig(lanes=lanes, transfer_lanes=1)  # refuses what is no power of two
         return ControllerConfig.of(self.chip, lanes=lanes, transfer_lanes=self.transfer_lanes)
 
 

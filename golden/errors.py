@@ -16,3 +16,4 @@ class ErrorCode(IntEnum):
     RESULTS = 4  # the host took no results for WATCHDOG cycles
     BAD_PACKET = 5  # an example was shorter or longer than INPUTS says
     BAD_INSTRUCTION = 6  # the program holds no such instruction
+    STALLED = 7  # an instruction made no progress: registers do not fit, or WATCHDOG is too small

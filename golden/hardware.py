@@ -67,14 +67,12 @@ class ControllerConfig:
             value = getattr(self, name)
             whole = isinstance(value, int) and low <= value <= high
             check(whole, name, f"a whole number within {low}..{high}", value)
-        for name, low, high in (("lanes", 2, 128), ("transfer_lanes", 1, self.lanes)):
-            value = getattr(self, name)
-            power = isinstance(value, int) and low <= value <= high and value & (value - 1) == 0
-            check(power, name, f"a power of two within {low}..{high}", value)
+        _check_lanes(self.lanes, self.transfer_lanes)
 
     @classmethod
     def of(cls, chip: ChipConfig, *, lanes: int = 64, transfer_lanes: int = 8):
         """Return the smallest controller for a chip."""
+        _check_lanes(lanes, transfer_lanes)
         n = len(chip.layers) - 1
         grids = [chip.grid(layer) for layer in range(n)]
         rows = [block_beats(r, lanes) for r, _ in grids]
@@ -109,3 +107,12 @@ def beats(n: int, lanes: int) -> int:
 def block_beats(ends: list[int], lanes: int) -> int:
     """Beats of a vector that is cut at ``ends``; every block starts a beat."""
     return sum(beats(b - a, lanes) for a, b in pairwise(ends))
+
+
+def _check_lanes(lanes, transfer_lanes):
+    for name, value, low, high in (
+        ("lanes", lanes, 2, 128),
+        ("transfer_lanes", transfer_lanes, 1, lanes),
+    ):
+        power = isinstance(value, int) and low <= value <= high and value & (value - 1) == 0
+        check(power, name, f"a power of two within {low}..{high}", value)

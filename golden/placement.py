@@ -88,7 +88,10 @@ class Placement:
         return self.map.address(name, index), self.map.encode(name, **fields)
 
     def setup(self, machine: Machine) -> list[tuple[int, int]]:
-        """``(address, word)`` of all registers and windows, for the state of ``machine``."""
+        """``(address, word)`` of the registers and windows for a machine that has not trained.
+
+        How long the host waits (WATCHDOG) and what it resumes (RESTORE_*) are for it to write.
+        """
         chip, n = self.chip, len(self.chip.layers) - 1
         t, u = chip.transfer, chip.update
         out = [
@@ -171,6 +174,8 @@ class Placement:
         out = []
         for layer, w in enumerate(weights):
             goal = np.floor(np.asarray(w) * scale + 0.5).astype(np.int64)
+            most = 1 << 11
+            check(np.abs(goal).max() < most, "goals", f"read codes below {most}", goal.max())
             rows, cols = self.chip.grid(layer)
             for r0, r1 in pairwise(rows):
                 out += [goal[r0:r1, c0:c1] for c0, c1 in pairwise(cols)]

@@ -50,12 +50,12 @@ def register_map(hw: ControllerConfig) -> RegisterMap:
             "CONTROL",
             "pulse",
             (
-                Field("start", 1, "run the program from START_PC"),
+                Field("start", 1, "run the program from START_PC; ignored while busy or in error"),
                 Field("stop", 1, "end after the current example"),
-                Field("load", 1, "take over the RESTORE registers"),
+                Field("load", 1, "take over the RESTORE registers; ignored while busy"),
                 Field("clear", 1, "clear done and error"),
                 Field("clear_counters", 1, "clear all counters"),
-                Field("reset", 1, "abandon everything and be idle"),
+                Field("reset", 1, "abandon the run and be idle, the tiles' ports too"),
             ),
             "Commands.",
         ),
@@ -75,7 +75,7 @@ def register_map(hw: ControllerConfig) -> RegisterMap:
             "ro",
             (
                 Field("code", 4, "what went wrong; 0 is nothing"),
-                Field("tile", 6, "the tile that was waited for"),
+                Field("tile", 6, "the tile that was waited for, if code is TILE"),
                 Field("pc", 8, "the instruction"),
             ),
             "The first error since it was cleared.",
@@ -94,10 +94,14 @@ def register_map(hw: ControllerConfig) -> RegisterMap:
         setting("INPUTS", "Size of an example.", Field("n", 13, "pixels")),
         setting(
             "WATCHDOG",
-            "Longest wait for a tile or for the host.",
+            "Longest wait for a tile or the host. Above depth + tiles + the longest operation.",
             Field("cycles", 32, "clock cycles; 0 waits for ever"),
         ),
-        setting("AGE_PERIODS", "How often tiles age.", Field("n", 13, "examples in a tick")),
+        setting(
+            "AGE_PERIODS",
+            "How often tiles age.",
+            Field("n", 13, "examples in a tick; 0 never ages"),
+        ),
         setting(
             "INTERVAL",
             "How often weights are transferred.",
@@ -154,7 +158,7 @@ def register_map(hw: ControllerConfig) -> RegisterMap:
         setting(
             "TRANSFER_GOAL",
             "What programming aims at.",
-            Field("offset", 12, "read codes taken off, so that the capacitor has to rise"),
+            Field("offset", 12, "read codes, 0..2047, that leave the capacitor to rise"),
             Field("tune_mult", 12, "capacitor pulses for one read code, in 2**-6"),
         ),
         setting(
@@ -193,7 +197,7 @@ def register_map(hw: ControllerConfig) -> RegisterMap:
             "LAYER_RATE",
             "Learning rate: an error code makes mult / 2**shift pulses.",
             Field("mult", 8, "multiplier"),
-            Field("shift", 5, "right shift"),
+            Field("shift", 5, "right shift, 0..24"),
             Field("table", 4, "activation table"),
             count=hw.layers,
         ),
@@ -228,7 +232,12 @@ def register_map(hw: ControllerConfig) -> RegisterMap:
             counters,
         ),
         Window("PROGRAM", hw.program, 16, "Instructions: op | layer << 4 | target << 8."),
-        Window("TABLE", hw.tables * 256, 16, "Activation tables: value | slope << 8."),
+        Window(
+            "TABLE",
+            hw.tables * 256,
+            16,
+            "Tables: value, -127..127, | slope, 0..128, << 8.",
+        ),
         Window("DURATION", 256, 7, "SET code for a target of 8 * index read codes."),
         Window("LANES", hw.random_depth * hw.lanes, 32, "State of the random lanes.", True),
     ))

@@ -44,8 +44,8 @@ class Broadcast(wiring.Component):
                 self.o[t].valid.eq(self.i.valid & self.i.p.mask[t] & ~taken[t]),
             ]
         m.d.comb += self.i.ready.eq((self.i.p.mask & ~(taken | takes)) == 0)
-        with m.If(self.i.valid):
-            m.d.sync += taken.eq(Mux(self.i.ready, 0, taken | takes))
+        # Without valid nobody takes anything, and nobody has: what is offered stays.
+        m.d.sync += taken.eq(Mux(self.i.ready, 0, taken | takes))
         return m
 
 

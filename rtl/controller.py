@@ -26,6 +26,10 @@ from .watchdog import Watchdog
 __all__ = ["ChipController", "host_bytes"]
 
 
+#: Errors between the examples, when the tiles owe nothing.
+_BETWEEN = (ErrorCode.BAD_PACKET, ErrorCode.EXAMPLES, ErrorCode.RESULTS)
+
+
 def host_bytes(lanes):
     """Bytes in one beat of ``examples``: eight, or as many as there are lanes."""
     return min(8, lanes)
@@ -54,6 +58,15 @@ class ChipController(wiring.Component):
         One beat an example: answer (bits 0-12), label (13-25), whether they agree (31).
     tiles : ``Out(TilePort)``, one a tile
     irq : ``Out(1)``
+        Level: STATUS.done or STATUS.error, where IRQ_ENABLE says so.
+    abandon : ``Out(1)``
+        1 for the cycle in which an error or CONTROL.reset ends a run between a command and the
+        results: the tiles forget both, as the controller does; cells stay as they are. Where a run
+        ends between examples (BAD_PACKET, EXAMPLES, RESULTS) the tiles finish what they have.
+
+    After an error or CONTROL.reset what is left of a packet of ``examples`` is dropped, up to its
+    TLAST; packets after it count for the next run. A result that was offered stays until it is
+    taken. ``goals`` must offer nothing until the next WRITE.
     """
 
     def __init__(self, hw: ControllerConfig):
@@ -68,6 +81,7 @@ class ChipController(wiring.Component):
             "results": Out(AxiStream(4)),
             "tiles": Out(TilePort(hw.lanes, hw.transfer_lanes)).array(hw.tiles),
             "irq": Out(1),
+            "abandon": Out(1),
         })
 
     def elaborate(self, platform):
@@ -103,7 +117,7 @@ class ChipController(wiring.Component):
         age_due, transfer_due = Signal(), Signal()
         scored = Signal()
         m.d.comb += scored.eq(finish & op(Op.ERROR))
-        with m.If(regs.control.load):
+        with m.If(regs.control.load & ~sequencer.running):
             m.d.sync += [
                 negative.eq(regs.restore_state.negative),
                 transfers.eq(regs.restore_state.transfers),
@@ -138,11 +152,19 @@ class ChipController(wiring.Component):
         ]
 
         # --- examples in, results out
+        inside, dropping = Signal(), Signal()  # of a packet; what is left of it
+        taken = self.examples.tvalid & self.examples.tready
+        with m.If(taken):
+            m.d.sync += inside.eq(~self.examples.tlast)
+            with m.If(self.examples.tlast):
+                m.d.sync += dropping.eq(0)
+        with m.If(abandon):
+            m.d.sync += dropping.eq(Mux(taken, ~self.examples.tlast, inside))
         m.d.comb += [
             loader.i.p.data.as_value().eq(self.examples.tdata),
             loader.i.p.last.eq(self.examples.tlast),
-            loader.i.valid.eq(self.examples.tvalid),
-            self.examples.tready.eq(loader.i.ready),
+            loader.i.valid.eq(self.examples.tvalid & ~dropping),
+            self.examples.tready.eq(loader.i.ready | dropping),
             loader.pixels.eq(regs.inputs.n),
             loader.length.eq(vectors.input_length),
             loader.take.eq(sequencer.take),
@@ -164,7 +186,7 @@ class ChipController(wiring.Component):
                 self.results.tvalid.eq(1),
                 self.results.tdata.eq(Cat(vectors.answer, loader.label, Const(0, 5), correct)),
             ]
-        with m.Elif(self.results.tready | abandon):
+        with m.Elif(self.results.tready):
             m.d.sync += self.results.tvalid.eq(0)
 
         # --- vector unit
@@ -178,10 +200,11 @@ class ChipController(wiring.Component):
             vectors.table_addr.eq(regs.table_addr),
             vectors.table_data.eq(regs.table_data),
             vectors.table_en.eq(regs.table_en),
-            vectors.host_addr.eq(Mux(regs.lanes_en, regs.lanes_addr, regs.lanes_r_addr)),
+            vectors.host_addr.eq(regs.lanes_addr),
+            vectors.host_r_addr.eq(regs.lanes_r_addr),
             vectors.host_data.eq(regs.lanes_data),
             vectors.host_en.eq(regs.lanes_en),
-            vectors.host_r_en.eq(regs.lanes_r_en & ~sequencer.running),
+            vectors.host_r_en.eq(regs.lanes_r_en),
             regs.lanes_r_data.eq(vectors.host_r_data),
             sequencer.busy.eq(vectors.busy | ageing | control.busy | holding),
         ]
@@ -210,7 +233,9 @@ class ChipController(wiring.Component):
         # --- tiles
         with m.If(sequencer.launch & op(Op.AGE)):
             m.d.sync += ageing.eq(1)
-        with m.Elif(arbiter.cmd.ready | abandon):
+        with m.Elif(arbiter.cmd.ready):
+            m.d.sync += ageing.eq(0)
+        with m.If(abandon):
             m.d.sync += ageing.eq(0)
         m.d.comb += [
             arbiter.transfer.eq(control.busy),
@@ -312,7 +337,8 @@ class ChipController(wiring.Component):
             waiting.eq(arbiter.waiting | vectors.waiting | transfer_waits),
         ]
         cause = Signal(ErrorCode)
-        with m.If(loader.bad):
+        # A bad packet waits for its turn: the example before it is still trained on.
+        with m.If(loader.bad & (~sequencer.running | op(Op.LOAD))):
             m.d.comb += cause.eq(ErrorCode.BAD_PACKET)
         with m.Elif(sequencer.bad):
             m.d.comb += cause.eq(ErrorCode.BAD_INSTRUCTION)
@@ -323,11 +349,16 @@ class ChipController(wiring.Component):
                 m.d.comb += cause.eq(ErrorCode.RESULTS)
             with m.Elif(op(Op.WRITE)):
                 m.d.comb += cause.eq(ErrorCode.GOALS)
-            with m.Else():
+            with m.Elif(op(Op.LOAD)):
                 m.d.comb += cause.eq(ErrorCode.EXAMPLES)
+            with m.Else():
+                m.d.comb += cause.eq(ErrorCode.STALLED)
+        between = Signal()
         m.d.comb += [
             error.eq(code != ErrorCode.NONE),
             abandon.eq(regs.control.reset | (cause != ErrorCode.NONE)),
+            between.eq(or_tree([cause == e for e in _BETWEEN])),
+            self.abandon.eq(abandon & sequencer.running & (regs.control.reset | ~between)),
             regs.status.busy.eq(sequencer.running),
             regs.status.done.eq(done),
             regs.status.error.eq(error),
@@ -343,7 +374,7 @@ class ChipController(wiring.Component):
             m.d.sync += done.eq(1)
         with m.If(regs.control.clear):
             m.d.sync += code.eq(ErrorCode.NONE)
-        with m.Elif(~error & (cause != ErrorCode.NONE)):
+        with m.If((~error | regs.control.clear) & (cause != ErrorCode.NONE)):
             m.d.sync += [code.eq(cause), at.eq(sequencer.pc), blamed.eq(0)]
             for t in reversed(range(hw.tiles)):
                 with m.If(waiting[t]):

@@ -43,15 +43,16 @@ class Scorer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        lowest = -256  # below every code: lanes without one never win
+        # The answer begins as 0 and lanes without a code come last, so the ties go as they should.
+        lowest = -128
         codes = []
         for k in range(self.lanes):
-            code = Signal(signed(9), name=f"code_{k}")
+            code = Signal(signed(8), name=f"code_{k}")
             m.d.comb += code.eq(Mux(k < self.count, self.codes[k], lowest))
             codes.append(code)
         index, value = argmax_tree(m, codes)
 
-        best, seen = Signal(signed(9)), Signal(13)
+        best, seen = Signal(signed(8)), Signal(13)
         with m.If(self.start):
             m.d.sync += [best.eq(lowest), seen.eq(0), self.answer.eq(0)]
         with m.Elif(self.en):
@@ -99,7 +100,7 @@ class ErrorUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         seen = Signal(13)
-        place = Signal(14)  # of the label in this beat, if it is there
+        place = Signal(13)  # of the label in this beat, if it is there
         m.d.comb += place.eq(self.label - seen)
         wrong = []
         for k in range(self.lanes):

@@ -24,7 +24,7 @@ class RandomLanes(wiring.Component):
 
     Parameters
     ----------
-    lanes : int
+    lanes : int, a power of two
         States in a beat.
     depth : int
         Beats.
@@ -39,8 +39,8 @@ class RandomLanes(wiring.Component):
         Write ``words`` back to where they were read.
     host_addr, host_data, host_en : ``In``
         Write one state; ``host_addr`` is beat * lanes + lane. Not while the unit is in use.
-    host_r_en : ``In(1)``, ``host_r_data`` : ``Out(32)``
-        Read the state at ``host_addr``, a cycle later.
+    host_r_addr, host_r_en : ``In``, host_r_data : ``Out(32)``
+        Read one state, a cycle later. Not while the unit is in use: it replaces ``words``.
     """
 
     def __init__(self, lanes, depth):
@@ -53,6 +53,7 @@ class RandomLanes(wiring.Component):
             "host_addr": In(range(depth * lanes)),
             "host_data": In(32),
             "host_en": In(1),
+            "host_r_addr": In(range(depth * lanes)),
             "host_r_en": In(1),
             "host_r_data": Out(32),
         })
@@ -70,10 +71,10 @@ class RandomLanes(wiring.Component):
         lane_read = Signal.like(lane)
         m.d.comb += [
             read.en.eq(self.en | self.host_r_en),
-            read.addr.eq(Mux(self.host_r_en, beat, self.addr)),
+            read.addr.eq(Mux(self.host_r_en, self.host_r_addr[bits:], self.addr)),
             self.host_r_data.eq(read.data.word_select(lane_read, 32)),
         ]
-        m.d.sync += lane_read.eq(lane)
+        m.d.sync += lane_read.eq(self.host_r_addr[:bits])
 
         states = data.View(data.ArrayLayout(32, self.lanes), read.data)
         m.d.comb += [self.words[k].eq(xorshift(states[k])) for k in range(self.lanes)]

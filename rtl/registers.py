@@ -32,9 +32,9 @@ class RegisterFile(wiring.Component):
 
     A write waits until the response before it was taken; reads go on. An error (SLVERR, without
     any effect) is an address that does not exist, a write to a read-only register, a write to a
-    window or to an ``idle_only`` register while ``busy``, and a write of a part of a window's
-    word. Write-only things read 0. ``busy`` counts in the cycle before a write has its effect,
-    so it must rise at most one cycle after a pulse that makes the controller busy.
+    window or to an ``idle_only`` register or a read of a window while ``busy``, and a write of a
+    part of a window's word. Write-only things read 0. ``busy`` counts in the cycle before a write
+    has its effect, so it must rise at most one cycle after a pulse that makes the controller busy.
 
     Parameters
     ----------
@@ -184,6 +184,7 @@ class RegisterFile(wiring.Component):
                     m.d.comb += exists.eq(index < entry.words)
                     if isinstance(entry, Window):
                         if entry.readable:
+                            m.d.comb += exists.eq((index < entry.words) & ~self.busy)
                             m.d.comb += getattr(self, f"{name}_r_en").eq(asked & exists)
                             m.d.comb += value.eq(getattr(self, f"{name}_r_data"))
                     elif name == "counter_low":

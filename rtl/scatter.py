@@ -75,7 +75,7 @@ class Scatter(wiring.Component):
         filled = Signal(range(1024))  # codes of the block that are written
         address = Signal(range(self.depth))
 
-        left = Signal(range(self.lanes + 1))
+        left = Signal(range(self.source_lanes + 1))
         space = Signal(range(self.lanes + 1))
         missing = Signal(range(1024))
         fits = Signal(range(self.lanes + 1))
@@ -89,11 +89,12 @@ class Scatter(wiring.Component):
         ]
 
         width = len(self.data.as_value()) // self.lanes
-        rotation = Signal(range(self.lanes))
-        codes = self.i.p.data.as_value().replicate(2 * self.lanes // self.source_lanes)
+        rotation = Signal(range(self.source_lanes))  # which divides lanes
+        codes = self.i.p.data.as_value()
+        rotated = (codes.replicate(2) >> (rotation * width))[: len(codes)]
         m.d.comb += [
             rotation.eq(taken - lane),
-            self.data.as_value().eq(codes >> (rotation * width)),
+            self.data.as_value().eq(rotated.replicate(self.lanes // self.source_lanes)),
             self.addr.eq(address),
             self.en.eq(Mux(self.i.valid, ((1 << chunk) - 1) << lane, 0)),
             self.i.ready.eq(chunk == left),

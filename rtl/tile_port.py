@@ -19,7 +19,8 @@ AGE        -                                      -
 
 A tile takes the next command and its vectors while it executes one, so that row pulses can be
 sent while it converts; it executes in order, each operation after the results of the one before
-were taken.
+were taken. When the controller abandons a run (:class:`rtl.controller.ChipController`), a tile
+forgets its command, vectors and results, and is ready for a command in the next cycle.
 """
 
 from amaranth import *

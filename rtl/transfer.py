@@ -280,7 +280,8 @@ class TransferUnit(wiring.Component):
                                 self.failed.eq(self.failed + row_failed),
                             ]
                             begin_row()
-                            with m.If(row == self.rows - 1):
+                            # a size that cannot be must not make it go on for ever
+                            with m.If((row + 1 >= self.rows) | (row == self.max_rows - 1)):
                                 m.next = "IDLE"
 
         m.d.comb += [

@@ -42,11 +42,9 @@ class LayerSetup(data.Struct):
     table: 4
 
 
-def pick(views, index):
-    """Return ``views[index]``; all zero beyond the end."""
-    shape = views.shape().elem_shape
-    parts = [Mux(index == i, views[i].as_value(), 0) for i in range(len(views))]
-    return data.View(shape, or_tree(parts)[: Shape.cast(shape).width])
+def pick(values, index):
+    """Return ``values[index]``; 0 beyond the end."""
+    return or_tree([Mux(index == i, value, 0) for i, value in enumerate(values)])
 
 
 class VectorUnit(wiring.Component):
@@ -76,7 +74,7 @@ class VectorUnit(wiring.Component):
         Rows of a row block of the first layer.
     table_addr, table_data, table_en : ``In``
         See :class:`rtl.activation.Activation`.
-    host_addr, host_data, host_en, host_r_en, host_r_data
+    host_addr, host_data, host_en, host_r_addr, host_r_en, host_r_data
         See :class:`rtl.random_lanes.RandomLanes`.
     cmd, x : ``Out(stream)``
         To the tiles of ``mask``.
@@ -115,6 +113,7 @@ class VectorUnit(wiring.Component):
             "host_addr": In(range(hw.random_depth * lanes)),
             "host_data": In(32),
             "host_en": In(1),
+            "host_r_addr": In(range(hw.random_depth * lanes)),
             "host_r_en": In(1),
             "host_r_data": Out(32),
             "cmd": Out(stream.Signature(masked(Command, hw.tiles))),
@@ -163,11 +162,13 @@ class VectorUnit(wiring.Component):
             return or_tree([word.op == o for o in ops])
 
         m.d.comb += [geometry.place.eq(self.place), geometry.size.eq(self.size)]
+        layers = [self.layers[i] for i in range(hw.layers)]
         here = Signal(LayerSetup)
-        above = Signal(LayerSetup)
+        rows_above, cols_above = Signal(10), Signal(10)  # blocks of the layer above
         m.d.comb += [
-            here.eq(pick(self.layers, word.layer)),
-            above.eq(pick(self.layers, word.layer + 1)),
+            here.as_value().eq(pick([layer.as_value() for layer in layers], word.layer)),
+            rows_above.eq(pick([layer.row_blocks for layer in layers], word.layer + 1)),
+            cols_above.eq(pick([layer.col_blocks for layer in layers], word.layer + 1)),
         ]
 
         # --- memories to tiles: FORWARD, BACKWARD, ROWS, UPDATE; and ERROR
@@ -246,15 +247,14 @@ class VectorUnit(wiring.Component):
         ]
 
         # --- tiles to memories: ACTIVATE of this layer, MULTIPLY with results of the one above
-        activate, multiply, source = Signal(), Signal(), Signal(LayerSetup)
+        activate, multiply = Signal(), Signal()
         m.d.comb += [
             activate.eq(op(Op.ACTIVATE)),
             multiply.eq(op(Op.MULTIPLY)),
-            source.eq(Mux(multiply, above.as_value(), here.as_value())),
             collector.start.eq(self.launch & (activate | multiply)),
             collector.backward.eq(multiply),
-            collector.blocks.eq(Mux(multiply, source.row_blocks, source.col_blocks)),
-            collector.parts.eq(Mux(multiply, source.col_blocks, source.row_blocks)),
+            collector.blocks.eq(Mux(multiply, rows_above, here.col_blocks)),
+            collector.parts.eq(Mux(multiply, cols_above, here.row_blocks)),
             collector.mask.eq(geometry.mask[2]),
             collector.length.eq(Mux(multiply, geometry.found[2].rows, geometry.found[2].cols)),
             geometry.query[2].layer.eq(word.layer + multiply),
@@ -312,7 +312,7 @@ class VectorUnit(wiring.Component):
         # outputs are cut as the inputs of the next layer are, or, in the last, as they came
         next_layer = Signal()
         m.d.comb += [
-            next_layer.eq(activate & (above.row_blocks != 0)),
+            next_layer.eq(activate & (rows_above != 0)),
             geometry.query[3].layer.eq(word.layer + next_layer),
             geometry.query[3].by_row.eq(next_layer),
             geometry.query[3].by_col.eq(~next_layer),
@@ -352,6 +352,7 @@ class VectorUnit(wiring.Component):
             random.host_addr.eq(self.host_addr),
             random.host_data.eq(self.host_data),
             random.host_en.eq(self.host_en),
+            random.host_r_addr.eq(self.host_r_addr),
             random.host_r_en.eq(self.host_r_en),
             self.host_r_data.eq(random.host_r_data),
         ]
@@ -367,7 +368,7 @@ class VectorUnit(wiring.Component):
             for layer in range(hw.layers):
                 with m.If(word.layer == layer):
                     m.d.sync += fired[layer].eq(applied)
-        rows_fired = or_tree([Mux(word.layer == i, fired[i], 0) for i in range(hw.layers)])
+        rows_fired = pick([fired[layer] for layer in range(hw.layers)], word.layer)
         m.d.comb += self.events.layer.eq(word.layer + multiply)
         with m.If(multiply):
             m.d.comb += self.events.backward_clips.eq(accumulator.clips)

@@ -82,13 +82,14 @@ def test_ports_in_the_verilog_are_the_components(tiny):
     listed = {p.name: (p.direction, p.width) for p in ports(controller.signature)}
     assert declared((tiny / "crossforge.v").read_text(), "crossforge") == listed
     host = {name: port for name, port in listed.items() if not name.startswith("tiles__")}
+    assert host.pop("abandon") == ("output", 1)
     assert declared((tiny / "crossforge_chip.v").read_text(), "crossforge_chip") == host
 
 
 def test_stub_has_the_ports_of_a_tile(tiny):
     controller = declared((tiny / "crossforge.v").read_text(), "crossforge")
     tile = declared((tiny / "analog_tile.v").read_text(), "analog_tile")
-    assert tile.pop("clk") == tile.pop("rst") == ("input", 1)
+    assert tile.pop("clk") == tile.pop("rst") == tile.pop("abandon") == ("input", 1)
     turned = {"input": "output", "output": "input"}
     for t in range(TINY.tiles):
         prefix = f"tiles__{t}__"
@@ -121,7 +122,7 @@ def test_chip_connects_every_port(tiny):
         assert connected.keys() == declared((tiny / source).read_text(), module).keys()
         prefix = "tiles__" + name.removeprefix("tile_") + "__" if module == "analog_tile" else ""
         for port, net in connected.items():
-            assert net == (port if port in ("clk", "rst") else prefix + port)
+            assert net == (port if port in ("clk", "rst", "abandon") else prefix + port)
     assert "// tile 5: layer 1, rows 3..5, columns 0..2" in text
 
 

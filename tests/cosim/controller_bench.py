@@ -40,6 +40,8 @@ CHIP = ChipConfig(
     transfer=TransferConfig(interval=4),
     seed=9,
 )
+#: A hang is a failure.
+TEST = cocotb.test(timeout_time=1_000_000, timeout_unit="step")
 HARDWARE = ControllerConfig.of(CHIP, lanes=4, transfer_lanes=2)
 RNG = np.random.default_rng(3)
 PIXELS = RNG.integers(0, 256, (10, 9)).astype(np.uint8)
@@ -154,7 +156,7 @@ def pauses(seed, share):
     return (rng.random() < share for _ in itertools.count())
 
 
-@cocotb.test
+@TEST
 async def trains_with_pauses_on_every_bus(dut):
     host = Host(dut, cycles=5)
     await host.start()
@@ -173,7 +175,7 @@ async def trains_with_pauses_on_every_bus(dut):
     assert sum(w >> 31 for w in answers) == host.golden.counters[1]
 
 
-@cocotb.test
+@TEST
 async def stops_and_goes_on(dut):
     host = Host(dut)
     await host.start()
@@ -192,7 +194,7 @@ async def stops_and_goes_on(dut):
     await host.compare()
 
 
-@cocotb.test
+@TEST
 async def refuses_settings_while_it_runs(dut):
     host = Host(dut)
     await host.start()
@@ -209,7 +211,7 @@ async def refuses_settings_while_it_runs(dut):
     await host.compare()
 
 
-@cocotb.test
+@TEST
 async def reports_a_packet_of_the_wrong_length(dut):
     host = Host(dut)
     await host.start()
@@ -227,7 +229,131 @@ async def reports_a_packet_of_the_wrong_length(dut):
         await host.set("CONTROL", clear=1)
 
 
-@cocotb.test
+async def train_anew(host):
+    """Train as after a reset: what an abandoned run left in the controller must not matter."""
+    host.golden = Machine(CHIP)
+    golden = [t for i in range(2) for *_, t in host.golden.blocks(i)]
+    for mine, fresh in zip(host.tiles, golden, strict=True):
+        mine.restore(fresh.state())
+    for address, word in host.place.setup(host.golden):
+        await host.bus.write_dword(address, word)
+    for name in ("RESTORE_AGE", "RESTORE_INTERVAL", "RESTORE_STATE"):
+        await host.set(name)
+    await host.set("CONTROL", load=1, clear_counters=1)
+    await host.write_weights()
+    host.results.clear()
+    await host.begin(host.place.train_pc, 10)
+    await host.send(PIXELS, LABELS)
+    assert (await host.interrupted())[0] == ErrorCode.NONE
+    host.golden.run(PIXELS, LABELS)
+    await host.compare()
+    answers = [int.from_bytes((await host.results.recv()).tdata, "little") for _ in range(10)]
+    assert [w >> 13 & 8191 for w in answers] == LABELS.tolist()
+    assert host.results.empty()
+
+
+@TEST
+async def trains_on_the_examples_before_a_bad_packet(dut):
+    """Send it while the example before it is in a conversion; then go on."""
+    host = Host(dut, cycles=60)
+    await host.start()
+    await host.write_weights()
+    await host.begin(host.place.train_pc, 10)
+    await host.send(PIXELS[:3], LABELS[:3])
+    await host.examples.send(AxiStreamFrame(packet(PIXELS[3], 1) + bytes(40)))
+    code, error = await host.interrupted()
+    assert (code, error["pc"]) == (ErrorCode.BAD_PACKET, host.place.train_pc)
+    await host.begin(host.place.train_pc, 7)
+    await host.send(PIXELS[3:], LABELS[3:])
+    assert (await host.interrupted())[0] == ErrorCode.NONE
+    host.golden.run(PIXELS, LABELS)
+    await host.compare()
+
+
+@TEST
+async def forgets_all_of_a_run_that_is_reset(dut):
+    """In the middle of conversions, vectors, packets, transfers and results."""
+    host = Host(dut, cycles=9)
+    await host.start()
+    for cycles in (3, 20, 33, 47, 70, 101, 160, 333, 1500):
+        await host.begin(host.place.train_pc, 10)
+        cocotb.start_soon(host.send(PIXELS[:6], LABELS[:6]))
+        await ClockCycles(dut.clk, cycles)
+        await host.set("CONTROL", reset=1)
+        await ClockCycles(dut.clk, 4)
+        assert (await host.get("STATUS"))["busy"] == 0
+        host.examples.clear()
+        while not host.examples.idle():  # the packet that is on its way goes to its end
+            await host.set("CONTROL", reset=1, clear=1)
+        await host.set("CONTROL", reset=1, clear=1)
+    await train_anew(host)
+
+
+@TEST
+async def goes_on_after_a_tile_that_never_answered(dut):
+    host = Host(dut, cycles=9)
+    await host.start()
+    await host.write_weights()
+    await host.set("WATCHDOG", cycles=500)
+    for tile in range(HARDWARE.tiles):
+        stuck = getattr(dut, f"tiles__{tile}__stuck")
+        stuck.value = 1
+        await host.begin(host.place.train_pc, 10)
+        await host.send(PIXELS[:1], LABELS[:1])
+        code, error = await host.interrupted(5_000)
+        assert (code, error["tile"]) == (ErrorCode.TILE, tile)
+        stuck.value = 0
+    await host.set("CONTROL", reset=1, clear=1)
+    await train_anew(host)
+
+
+@TEST
+async def refuses_to_load_and_to_read_lanes_while_it_runs(dut):
+    host = Host(dut)
+    await host.start()
+    await host.write_weights()
+    await host.set("RESTORE_STATE", negative=1)
+    await host.begin(host.place.train_pc, 10)
+    await host.set("CONTROL", load=1)
+    lanes = host.place.map.address("LANES", 3)
+    assert (await host.bus.read(lanes, 4)).resp == AxiResp.SLVERR
+    assert (await host.get("STATUS"))["polarity"] == 0
+    await host.send(PIXELS, LABELS)
+    assert (await host.interrupted())[0] == ErrorCode.NONE
+    host.golden.run(PIXELS, LABELS)
+    await host.compare()
+
+
+@TEST
+async def reads_lanes_while_it_writes_others(dut):
+    host = Host(dut)
+    await host.start()
+    address = [host.place.map.address("LANES", i) for i in range(8)]
+    for i in range(8):
+        await host.bus.write_dword(address[i], 0x1000 + i)
+    for delay in range(6):
+        write = host.bus.init_write(address[5], (0x1005).to_bytes(4, "little"))
+        await ClockCycles(dut.clk, delay)
+        assert await host.bus.read_dword(address[0]) == 0x1000
+        await write.wait()
+
+
+@TEST
+async def reports_registers_that_do_not_fit(dut):
+    host = Host(dut)
+    await host.start()
+    await host.set("WATCHDOG", cycles=500)
+    await host.bus.write_dword(
+        host.place.map.address("LAYER_BLOCKS", 0),
+        host.place.map.encode("LAYER_BLOCKS", row_blocks=0, col_blocks=0),
+    )
+    await host.begin(host.place.train_pc, 1)
+    await host.send(PIXELS[:1], LABELS[:1])
+    code, error = await host.interrupted(5_000)
+    assert (code, error["pc"]) == (ErrorCode.STALLED, host.place.train_pc + 1)
+
+
+@TEST
 async def reports_a_tile_that_never_answers(dut):
     host = Host(dut)
     await host.start()
@@ -241,7 +367,7 @@ async def reports_a_tile_that_never_answers(dut):
     assert (code, error["tile"]) == (ErrorCode.TILE, tile)
 
 
-@cocotb.test
+@TEST
 async def reports_a_host_that_stalls(dut):
     host = Host(dut)
     await host.start()
@@ -256,7 +382,7 @@ async def reports_a_host_that_stalls(dut):
     assert (await host.interrupted(5_000))[0] == ErrorCode.RESULTS
 
 
-@cocotb.test
+@TEST
 async def reports_an_instruction_that_does_not_exist(dut):
     host = Host(dut)
     await host.start()

@@ -163,6 +163,10 @@ def check_arbiter(pace, stall):
         while alive := [p for p in alive if next(p, True) is None]:
             yield
 
+    def offered(pins, t, payloads):
+        yield from put(pins, f"units.{t}", payloads[:1])
+        yield from put(pins, f"units.{t}", payloads[1:], stall=stall)
+
     def drive(pins):
         for cmds, xs, units in phases:
             pins["transfer"] = 0
@@ -170,17 +174,18 @@ def check_arbiter(pace, stall):
                 put(pins, "cmd", [c for c, *_ in cmds], stall=stall),
                 put(pins, "x", [x for x, *_ in xs], stall=stall),
             )
-            # units offer beforehand: they must wait for their turn
-            pins["units.1.valid"], pins["units.1.payload"] = 1, units[1][0]
-            for _ in range(4):
+            # units offer beforehand: they must wait for their turn, though the tiles are ready
+            for t in range(TILES):
+                pins[f"units.{t}.valid"], pins[f"units.{t}.payload"] = 1, units[t][0]
+            unasked = set(range(TILES))
+            while unasked:
                 yield
-                assert not pins["units.1.ready"]
-                assert not pins["tiles.1.valid"]
+                unasked -= {t for t in range(TILES) if tiles.ready[t]}
+                for t in range(TILES):
+                    assert not pins[f"units.{t}.ready"]
+                    assert not pins[f"tiles.{t}.valid"]
             pins["transfer"] = 1
-            yield from both(
-                *(put(pins, f"units.{t}", units[t], stall=stall) for t in (0, 2)),
-                put(pins, "units.1", units[1]),
-            )
+            yield from both(*(offered(pins, t, units[t]) for t in range(TILES)))
             # and so must commands
             pins["cmd.valid"], pins["cmd.payload"] = 1, command.const({"mask": 0b111}).as_bits()
             yield
@@ -234,7 +239,11 @@ def test_arbiter_forgets_who_took_a_payload_at_reset(name, tile):
 
 
 BENCHES = [
-    *(partial(test_broadcast_gives_each_tile_its_payloads_once, pace, 0) for pace in PACES),
+    *(
+        partial(test_broadcast_gives_each_tile_its_payloads_once, pace, stall)
+        for pace in PACES
+        for stall in [0, 2]
+    ),
     test_broadcast_forgets_who_took_a_payload_at_reset,
     *(
         partial(test_arbiter_gives_the_tiles_to_the_sender_or_to_the_units, pace, 1)

@@ -3,16 +3,17 @@
 """A tile behind a bridge does what the same tile does when it is called directly."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
 
 from analog_models.fixed_tile import FixedTile
-from analog_models.presets import IDEAL, TUNED
+from analog_models.presets import TUNED
 from cosim.bench import pack, put, simulate, take, unpack
 from cosim.bridge import BridgeOperation, TileBridge
 from cosim.tile_server import TileServer
-from cosim.timing import NOMINAL, SHORT, FlatTiming, TileTiming
+from cosim.timing import SHORT, FlatTiming
 from golden.hardware import beats
 from rtl.tile_port import Command, TileOp
 
@@ -154,12 +155,14 @@ def assert_same(got, want):
         assert list(a) == list(b)
 
 
-@pytest.mark.parametrize(
-    ("timing", "stall", "late"),
-    [(SHORT, 0, False), (FlatTiming(1), 2, True), (FlatTiming(40), 1, False)],
-)
+#: How long operations take, and how slow what is around the bridge is.
+PACES = [(SHORT, 0, False), (FlatTiming(1), 2, True), (FlatTiming(40), 1, False)]
+SIZES = [(13, 10, 4, 2), (9, 8, 4, 4), (3, 18, 16, 1), (1, 1, 1, 1)]
+
+
+@pytest.mark.parametrize(("timing", "stall", "late"), PACES)
 @pytest.mark.parametrize("spare", [0, 17])
-@pytest.mark.parametrize("sizes", [(13, 10, 4, 2), (9, 8, 4, 4), (3, 18, 16, 1), (1, 1, 1, 1)])
+@pytest.mark.parametrize("sizes", SIZES)
 def test_bridge_equals_direct_calls(sizes, spare, timing, stall, late):
     rows, cols, lanes, transfer_lanes = sizes
     work = Work(make_tile(rows, cols), lanes, transfer_lanes).random(40, seed=rows)
@@ -207,7 +210,10 @@ def test_bridge_packs_as_documented():
     assert seen[4][0].command.negative == 1
 
 
-@pytest.mark.parametrize("duration", [1, 2, 9, 300])
+DURATIONS = [1, 2, 9, 300]
+
+
+@pytest.mark.parametrize("duration", DURATIONS)
 def test_bridge_answers_after_duration(duration):
     """First beat ``duration`` cycles after the request, one a cycle; then the next request."""
     work = Work(make_tile())
@@ -276,15 +282,19 @@ def test_bridge_holds_the_result_until_it_is_taken():
     assert_same(r, work.r)
 
 
-def test_stuck_bridge_never_answers():
+#: First cycle of a bridge that is stuck for good: before it starts, while it executes.
+STUCK = [0, 10]
+
+
+@pytest.mark.parametrize("first", STUCK)
+def test_stuck_bridge_never_answers(first):
     work = Work(make_tile())
     work.add(TileOp.FORWARD, np.ones(ROWS, int))
-    for stuck in (range(10**6), range(10, 10**6)):  # before it starts, while it executes
-        server = TileServer(make_tile(), FlatTiming(30), lanes=LANES)
-        bridge = TileBridge(ROWS, COLS, LANES, TRANSFER_LANES)
-        with pytest.raises(TimeoutError, match="processes must end"):
-            run(work, server, bridge, stuck=stuck, limit=300)
-        assert server.count == (stuck.start > 0)
+    server = TileServer(make_tile(), FlatTiming(30), lanes=LANES)
+    bridge = TileBridge(ROWS, COLS, LANES, TRANSFER_LANES)
+    with pytest.raises(TimeoutError, match="processes must end"):
+        run(work, server, bridge, stuck=range(first, 10**6), limit=300)
+    assert server.count == (first > 0)
 
 
 def test_stuck_bridge_goes_on_afterwards():
@@ -298,7 +308,10 @@ def test_stuck_bridge_goes_on_afterwards():
     assert second - first == 30 + beats(COLS, LANES) + 100
 
 
-@pytest.mark.parametrize("change", ["short", "long", "late half"])
+CHANGES = ["short", "long", "late half"]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_server_rejects_a_vector_with_a_wrong_number_of_beats(change):
     work = Work(make_tile())
     work.add(TileOp.UPDATE, np.zeros(ROWS, int), np.zeros(COLS, int))
@@ -331,75 +344,6 @@ def test_bridge_forgets_a_wrong_number_of_beats():
     assert flags == [1, 0]
 
 
-def word(op, row=0, count=0):
-    return command(op, row).value | count << 18
-
-
-def test_server_rejects_what_cannot_be():
-    server = TileServer(make_tile(), SHORT, lanes=LANES)
-    with pytest.raises(ValueError, match=r"^operation must be one of 0\.\.8, not 9$"):
-        server.serve(9, 0)
-    with pytest.raises(ValueError, match=r"^row of READ must be below 13, not 13$"):
-        server.serve(word(TileOp.READ, 13), 0)
-    with pytest.raises(RuntimeError, match=r"^operation must be number 0, not 1$"):
-        server.serve(word(TileOp.AGE, count=1), 0)
-    assert server.count == 0
-
-
-def test_server_counts_beyond_the_word():
-    server = TileServer(make_tile(2, 2), SHORT, lanes=LANES)
-    server.count = 2**14 - 1
-    for count in (2**14 - 1, 0, 1):
-        server.serve(word(TileOp.POLARITY, count=count), 0)
-    assert server.count == 2**14 + 2
-
-
-def test_server_measures_its_time():
-    server = TileServer(make_tile(200, 200), SHORT)
-    for k in range(3):
-        server.serve(word(TileOp.FORWARD, count=k), 0)
-    assert server.model_seconds > 0
-    assert server.exchange_seconds > 0
-
-
-@pytest.mark.parametrize(
-    ("op", "vector", "cycles"),
-    [
-        (TileOp.FORWARD, (), 64 + 128),
-        (TileOp.BACKWARD, (), 64 + 128),
-        (TileOp.READ, (), 4 * (64 + 2048)),  # log2_reads 2
-        (TileOp.UPDATE, (), 62),
-        (TileOp.TUNE, (), 62),
-        (TileOp.PROGRAM, ([127, 0], [0, 0]), 50),
-        (TileOp.PROGRAM, ([0, 0], [1, 0]), 2000),
-        (TileOp.PROGRAM, ([0, 127], [63, 0]), 2050),
-        (TileOp.PROGRAM, ([0, 0], [0, 0]), 1),
-        (TileOp.INIT, (), 10),
-        (TileOp.POLARITY, (), 1),
-        (TileOp.AGE, (), 1),
-    ],
-)
-def test_nominal_timing(op, vector, cycles):
-    vector = tuple(np.array(v) for v in vector)
-    assert NOMINAL.cycles(op, 2, vector) == cycles
-    assert SHORT.cycles(op, 2, vector) == 2
-
-
-def test_timing_follows_the_clock_and_the_tile():
-    slow = TileTiming.of_tile(IDEAL, clock=250e6)
-    assert (slow.integration, slow.pulse, slow.reset, slow.set) == (16, 1, 13, 500)
-    assert all(source for *_, source in slow.numbers())
-
-
-def test_timing_rejects_no_time():
-    with pytest.raises(
-        ValueError, match=r"^init must be a positive whole number \(cycles\), not 0"
-    ):
-        NOMINAL.but(init=(0, "test"))
-    with pytest.raises(ValueError, match=r"^each must be positive \(cycles\), not 0$"):
-        FlatTiming(0)
-
-
 @pytest.mark.parametrize(
     ("sizes", "text"),
     [
@@ -412,3 +356,24 @@ def test_timing_rejects_no_time():
 def test_bridge_rejects_impossible_sizes(sizes, text):
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         TileBridge(*sizes)
+
+
+BENCHES = [
+    *(
+        partial(test_bridge_equals_direct_calls, SIZES[0], spare, *pace)
+        for spare in [0, 17]
+        for pace in PACES
+    ),
+    test_bridge_packs_as_documented,
+    *(partial(test_bridge_answers_after_duration, duration) for duration in DURATIONS),
+    *(
+        partial(test_bridge_requests_operations_without_results_back_to_back, duration)
+        for duration in [1, 2, 3, 20]
+    ),
+    test_bridge_loads_one_operation_while_it_executes_another,
+    test_bridge_holds_the_result_until_it_is_taken,
+    *(partial(test_stuck_bridge_never_answers, first) for first in STUCK),
+    test_stuck_bridge_goes_on_afterwards,
+    *(partial(test_server_rejects_a_vector_with_a_wrong_number_of_beats, c) for c in CHANGES),
+    test_bridge_forgets_a_wrong_number_of_beats,
+]

@@ -35,7 +35,7 @@ class Host:
         before = None
         for at in [*(range(flat.size) if order is None else order), None]:
             if at is not None:
-                pins["host_addr"] = at
+                pins["host_r_addr"] = at
             pins["host_r_en"] = at is not None
             yield
             if before is not None:

@@ -179,7 +179,8 @@ def test_every_address_answers_as_the_map_says(busy):
                 response = yield from axi_write(pins, address, word)
                 assert response == (OKAY if taken else SLVERR), address
             for address in range(0, 64, 4):
-                answer = (OKAY, want[address]) if address in want else (SLVERR, 0)
+                readable = address in want and not (address in places and busy)
+                answer = (OKAY, want[address]) if readable else (SLVERR, 0)
                 assert (yield from axi_read(pins, address)) == answer, address
 
     def memory(pins):

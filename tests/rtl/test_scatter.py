@@ -71,6 +71,7 @@ CUTS = {
     "single codes": ([9], [1] * 9),
     "bias alone in the last block": ([6], [3, 3, 0]),
     "empty block in between": ([6], [3, 0, 3]),
+    "empty block between beats": ([16], [8, 0, 8]),
     "a long block": ([11, 118], [101, 17]),
 }
 

@@ -118,8 +118,7 @@ class Session:
         d.bus__awvalid.value = d.bus__wvalid.value = 1
         await RisingEdge(d.clk)
         d.bus__awvalid.value = d.bus__wvalid.value = 0
-        await ClockCycles(d.clk, 2)
-        if not d.bus__bvalid.value or d.bus__bresp.value.to_unsigned():
+        if not await self._answered(d.bus__bvalid) or d.bus__bresp.value.to_unsigned():
             raise HostError(f"register at {address:#x} must take {word:#x}, but it was refused")
 
     async def read(self, address: int) -> int:
@@ -128,10 +127,17 @@ class Session:
         d.bus__araddr.value, d.bus__arvalid.value = address, 1
         await RisingEdge(d.clk)
         d.bus__arvalid.value = 0
-        await ClockCycles(d.clk, 4)
-        if not d.bus__rvalid.value or d.bus__rresp.value.to_unsigned():
+        if not await self._answered(d.bus__rvalid) or d.bus__rresp.value.to_unsigned():
             raise HostError(f"register at {address:#x} must be readable, but it was refused")
         return d.bus__rdata.value.to_unsigned()
+
+    async def _answered(self, valid) -> bool:
+        """Wait for a response of the bus, which lasts a cycle."""
+        for _ in range(8):
+            await RisingEdge(self.dut.clk)
+            if valid.value:
+                return True
+        return False
 
     async def set(self, name: str, **fields: int) -> None:
         """Write a register by name."""

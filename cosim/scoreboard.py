@@ -49,7 +49,7 @@ class Mismatch(AssertionError):
     operation : Operation, optional
         The golden one, or the gateware's if the golden machine has none.
     example, phase : optional
-        See :class:`Expected`.
+        See :class:`cosim.golden_log.Expected`.
     """
 
     def __init__(

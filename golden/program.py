@@ -16,7 +16,7 @@ class Op(IntEnum):
     FORWARD = 1  # z <- sum of the layer's tiles' codes, saturated to 8 bits
     ACTIVATE = 2  # x[layer + 1], slope[layer] <- table[z]
     ERROR = 3  # delta <- one-hot target - x[last]; score the answer
-    SKIP_ZERO = 4  # jump to target if every delta is zero
+    SKIP_ZERO = 4  # directly after ERROR: jump to target if every delta is zero
     BACKWARD = 5  # e <- sum of the layer's tiles' codes, saturated to -127..127
     MULTIPLY = 6  # delta[layer] <- e * slope[layer]
     ROWS = 7  # row pulses of x[layer] -> the layer's tiles

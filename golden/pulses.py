@@ -3,7 +3,8 @@
 
 A cell receives ``row count * column count`` pulses. Rows fire 0 or 1 pulse, with mean
 ``abs(x)``; columns fire ``abs(delta)`` times the learning rate. Each line owns an xorshift32 lane
-that steps once in every UPDATE instruction, used or not.
+that steps once in every ROWS (rows) or UPDATE (columns) instruction, used or not, if rounding is
+stochastic.
 """
 
 import numpy as np

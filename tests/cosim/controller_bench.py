@@ -354,6 +354,18 @@ async def reports_registers_that_do_not_fit(dut):
 
 
 @TEST
+async def ends_a_transfer_of_a_size_that_cannot_be(dut):
+    host = Host(dut)
+    await host.start()
+    await host.goals.send(AxiStreamFrame(bytes(2000)))
+    for rows in (0, HARDWARE.rows + 2):
+        size = host.place.map.encode("TILE_SIZE", rows=rows, cols=host.tiles[0].cols)
+        await host.bus.write_dword(host.place.map.address("TILE_SIZE", 0), size)
+        await host.begin(WRITE_PC)
+        assert (await host.interrupted(20_000))[0] == ErrorCode.NONE
+
+
+@TEST
 async def reports_a_tile_that_never_answers(dut):
     host = Host(dut)
     await host.start()

@@ -29,7 +29,7 @@ from cosim.tools import BUILD_DIR, ToolError, yosys
 from cosim.verilog_bench import MUTANT, Group, groups, ports, run_group
 from rtl.verilog import TIDY, to_rtlil
 
-__all__ = ["Mutant", "Report", "mutants", "run_mutants"]
+__all__ = ["Mutant", "Report", "described", "mutants", "run_mutants"]
 
 #: Candidates that are listed for each mutant that is taken.
 _CANDIDATES = 8
@@ -136,7 +136,7 @@ def mutants(component, n: int, seed: int, *, name: str) -> tuple[str, list[Mutan
         script = ["read_rtlil tidy.il", *lines, "opt_clean", "write_verilog -noattr out.v"]
         yosys(folder, script)
         verilog = Path(folder, "out.v").read_text()
-    return verilog, [_described(number, line) for number, line in enumerate(taken, 1)]
+    return verilog, [described(number, line) for number, line in enumerate(taken, 1)]
 
 
 def run_mutants(
@@ -226,7 +226,7 @@ def _equivalent(verilog: str, name: str, number: int, n: int) -> bool:
     return True
 
 
-def _described(number: int, line: str) -> Mutant:
+def described(number: int, line: str) -> Mutant:
     """Read what ``mutate -list`` says of a mutant."""
 
     def options(name):

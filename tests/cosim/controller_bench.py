@@ -5,6 +5,7 @@ Run by test_controller.py. cocotbext-axi 0.1.28 runs on cocotb 2.1 as it is.
 """
 
 import itertools
+import os
 import random
 
 import cocotb
@@ -64,6 +65,8 @@ class Host:
         for k in range(HARDWARE.tiles):
             for name in ("result", "duration", "stuck"):
                 getattr(d, f"tiles__{k}__{name}").value = int(name == "duration")
+        if hasattr(d, "mutant"):  # see bench/controller_mutants.py
+            d.mutant.value = int(os.environ["CROSSFORGE_MUTANT"])
         d.rst.value = 1
         Clock(d.clk, 2, unit="step").start()
         args = d.clk, d.rst

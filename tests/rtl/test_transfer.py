@@ -79,7 +79,8 @@ CORNERS = {
     "aims that come and go": [scripted(reading=wild(4), retries=31, rows=2, **TIGHT)],
     "bound of the miss": [scripted(goal=AROUND_10, reading=always(0), set_tolerance=10)],
     "bound of small targets": [
-        scripted(goal=AROUND_10, reading=always(0), small_target=n, retries=0) for n in (0, 10)
+        scripted(goal=AROUND_10, reading=always(0), small_target=n, retries=0)
+        for n in (0, 9, 10, 11)
     ],
     "bounds of the error": [
         scripted(goal=AROUND_10, reading=always(0), tune_tolerance=10, fail_tolerance=9),

@@ -164,7 +164,7 @@ class ChipController(wiring.Component):
             loader.i.p.data.as_value().eq(self.examples.tdata),
             loader.i.p.last.eq(self.examples.tlast),
             loader.i.valid.eq(self.examples.tvalid & ~dropping),
-            self.examples.tready.eq(loader.i.ready | dropping),
+            self.examples.tready.eq(loader.i.ready),  # and 1 while it sees nothing of a packet
             loader.pixels.eq(regs.inputs.n),
             loader.length.eq(vectors.input_length),
             loader.take.eq(sequencer.take),

@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="selects the mutants (%(default)s)")
     args = parser.parse_args()
     sys.path.insert(0, str(Path("tests/cosim").resolve()))
-    from controller_bench import HARDWARE
+    from controller_host import HARDWARE
 
     harness = Harness(HARDWARE, feeders=False)
     with tempfile.TemporaryDirectory() as folder:

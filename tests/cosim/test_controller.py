@@ -15,7 +15,7 @@ from rtl.verilog import write_verilog
 @pytest.mark.slow
 def test_controller_behaves_on_its_buses(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parent)
-    from controller_bench import HARDWARE
+    from controller_host import HARDWARE
 
     harness = Harness(HARDWARE, feeders=False)
     verilog = write_verilog(harness, tmp_path / "harness.v", name="harness")

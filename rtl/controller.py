@@ -5,29 +5,25 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.errors import ErrorCode
 from golden.hardware import ControllerConfig
 from golden.program import Op
 from golden.registers import register_map
 
 from .arbiter import TileArbiter
 from .axi import AxiStream
+from .intervals import Intervals
 from .loader import Loader
 from .reduce import or_tree
 from .registers import RegisterFile
 from .sequencer import Sequencer
 from .statistics import IDLE, Statistics
+from .supervisor import Supervisor
 from .tile_port import TileOp, TilePort
 from .transfer import TransferUnit
 from .transfer_control import TransferControl
 from .vectors import VectorUnit
-from .watchdog import Watchdog
 
 __all__ = ["ChipController", "host_bytes"]
-
-
-#: Errors between the examples, when the tiles owe nothing.
-_BETWEEN = (ErrorCode.BAD_PACKET, ErrorCode.EXAMPLES, ErrorCode.RESULTS)
 
 
 def host_bytes(lanes):
@@ -89,18 +85,17 @@ class ChipController(wiring.Component):
         hw = self.hw
         m.submodules.registers = regs = self._registers
         m.submodules.statistics = statistics = Statistics(hw.layers)
-        # what CONTROL.reset and every error abandon
-        abandon = Signal()
+        m.submodules.supervisor = supervisor = Supervisor(hw.tiles, moves=4 + 5 * hw.tiles)
+        abandon = supervisor.abandon
         reset = ResetInserter(abandon)
         loader, sequencer = Loader(host_bytes(hw.lanes), hw.lanes, hw.inputs), Sequencer(hw.program)
         vectors, arbiter = VectorUnit(hw), TileArbiter(hw.lanes, hw.tiles)
-        control, watchdog = TransferControl(hw.tiles), Watchdog()
+        control = TransferControl(hw.tiles)
         m.submodules.loader = reset(loader)
         m.submodules.sequencer = reset(sequencer)
         m.submodules.vectors = reset(vectors)
         m.submodules.arbiter = reset(arbiter)
         m.submodules.transfer_control = reset(control)
-        m.submodules.watchdog = reset(watchdog)
         units = [TransferUnit(hw.transfer_lanes, rows=hw.rows, cols=hw.cols) for _ in self.tiles]
         for t, unit in enumerate(units):
             m.submodules[f"transfer_{t}"] = reset(unit)
@@ -112,42 +107,36 @@ class ChipController(wiring.Component):
             return or_tree([word.op == o for o in ops])
 
         # --- state that outlives a run
-        negative, transfers = Signal(), Signal(4)
-        aged, trained = Signal(13), Signal(31)  # examples since the last tick, transfer
-        age_due, transfer_due = Signal(), Signal()
+        m.submodules.intervals = intervals = Intervals()
+        negative = intervals.negative
         scored = Signal()
-        m.d.comb += scored.eq(finish & op(Op.ERROR))
-        with m.If(regs.control.load & ~sequencer.running):
-            m.d.sync += [
-                negative.eq(regs.restore_state.negative),
-                transfers.eq(regs.restore_state.transfers),
-                aged.eq(regs.restore_age.n),
-                trained.eq(regs.restore_interval.n),
-            ]
-        with m.Elif(scored):
-            m.d.sync += [age_due.eq(0), aged.eq(aged + 1)]
-            with m.If(aged + 1 == regs.age_periods.n):
-                m.d.sync += [age_due.eq(1), aged.eq(0)]
-            m.d.sync += [transfer_due.eq(0), trained.eq(trained + 1)]
-            with m.If(trained + 1 == regs.interval.n):
-                m.d.sync += [transfer_due.eq(1), trained.eq(0)]
-        with m.Elif(control.finish & op(Op.TRANSFER)):
-            m.d.sync += [negative.eq(negative ^ regs.transfer.invert), transfers.eq(transfers + 1)]
+        m.d.comb += [
+            scored.eq(finish & op(Op.ERROR)),
+            intervals.scored.eq(scored),
+            intervals.transferred.eq(control.finish & op(Op.TRANSFER)),
+            intervals.invert.eq(regs.transfer.invert),
+            intervals.periods.eq(regs.age_periods.n),
+            intervals.interval.eq(regs.interval.n),
+            intervals.load.eq(regs.control.load & ~sequencer.running),
+            intervals.load_aged.eq(regs.restore_age.n),
+            intervals.load_trained.eq(regs.restore_interval.n),
+            intervals.load_negative.eq(regs.restore_state.negative),
+            intervals.load_transfers.eq(regs.restore_state.transfers),
+        ]
 
         # --- sequencer
-        error = Signal()
         m.d.comb += [
             sequencer.program_addr.eq(regs.program_addr),
             sequencer.program_data.eq(regs.program_data),
             sequencer.program_en.eq(regs.program_en),
-            sequencer.start.eq(regs.control.start & ~error),
+            sequencer.start.eq(regs.control.start & ~supervisor.error),
             sequencer.start_pc.eq(regs.start_pc.pc),
             sequencer.examples.eq(regs.examples.n),
             sequencer.stop.eq(regs.control.stop),
             sequencer.ready.eq(loader.ready),
             sequencer.nonzero.eq(vectors.nonzero),
-            sequencer.age_due.eq(age_due),
-            sequencer.transfer_due.eq(transfer_due),
+            sequencer.age_due.eq(intervals.age_due),
+            sequencer.transfer_due.eq(intervals.transfer_due),
             regs.busy.eq(sequencer.running),
         ]
 
@@ -283,7 +272,7 @@ class ChipController(wiring.Component):
                 unit.config.offset.eq(regs.transfer_goal.offset),
                 unit.config.tune_mult.eq(regs.transfer_goal.tune_mult),
                 unit.config.gain.eq(regs.gain.gain),
-                unit.config.transfers.eq(transfers),
+                unit.config.transfers.eq(intervals.transfers),
                 unit.table_addr.eq(regs.duration_addr),
                 unit.table_data.eq(regs.duration_data),
                 unit.table_en.eq(regs.duration_en),
@@ -309,7 +298,7 @@ class ChipController(wiring.Component):
             events.examples.eq(scored),
             events.correct.eq(scored & correct),
             events.skipped.eq(finish & op(Op.SKIP_ZERO) & ~vectors.nonzero),
-            events.ticks.eq(finish & op(Op.AGE) & age_due),
+            events.ticks.eq(finish & op(Op.AGE) & intervals.age_due),
             events.transfers.eq(control.finish & op(Op.TRANSFER)),
             events.set_shots.eq(control.add.set_shots),
             events.tune_pulses.eq(control.add.tune_pulses),
@@ -317,66 +306,42 @@ class ChipController(wiring.Component):
             events.failed_cells.eq(control.add.failed),
         ]
 
-        # --- what went wrong: the first error stays until it is cleared
-        done, code, blamed, at = Signal(), Signal(ErrorCode), Signal(6), Signal(8)
-        transfer_waits = Cat(u.waiting for u in units)
-        waiting = Signal(hw.tiles)
-        progress = or_tree(
-            [finish, loader.i.valid & loader.i.ready, goal_ready & self.goals.tvalid]
-            + [self.results.tvalid & self.results.tready]
-            + [p.cmd.valid & p.cmd.ready for p in self.tiles]
-            + [p.x.valid & p.x.ready for p in self.tiles]
-            + [p.y.valid & p.y.ready for p in self.tiles]
-            + [p.w.valid & p.w.ready for p in self.tiles]
-            + [p.r.valid & p.r.ready for p in self.tiles]
-        )
-        m.d.comb += [
-            watchdog.busy.eq(sequencer.running),
-            watchdog.progress.eq(progress),
-            watchdog.limit.eq(regs.watchdog.cycles),
-            waiting.eq(arbiter.waiting | vectors.waiting | transfer_waits),
+        # --- what goes wrong
+        streams = [s for p in self.tiles for s in (p.cmd, p.x, p.y, p.w, p.r)]
+        moves = [
+            finish,
+            loader.i.valid & loader.i.ready,
+            self.goals.tvalid & self.goals.tready,
+            self.results.tvalid & self.results.tready,
+            *(s.valid & s.ready for s in streams),
         ]
-        cause = Signal(ErrorCode)
-        # A bad packet waits for its turn: the example before it is still trained on.
-        with m.If(loader.bad & (~sequencer.running | op(Op.LOAD))):
-            m.d.comb += cause.eq(ErrorCode.BAD_PACKET)
-        with m.Elif(sequencer.bad):
-            m.d.comb += cause.eq(ErrorCode.BAD_INSTRUCTION)
-        with m.Elif(watchdog.expired):
-            with m.If(waiting != 0):
-                m.d.comb += cause.eq(ErrorCode.TILE)
-            with m.Elif(holding):
-                m.d.comb += cause.eq(ErrorCode.RESULTS)
-            with m.Elif(op(Op.WRITE)):
-                m.d.comb += cause.eq(ErrorCode.GOALS)
-            with m.Elif(op(Op.LOAD)):
-                m.d.comb += cause.eq(ErrorCode.EXAMPLES)
-            with m.Else():
-                m.d.comb += cause.eq(ErrorCode.STALLED)
-        between = Signal()
         m.d.comb += [
-            error.eq(code != ErrorCode.NONE),
-            abandon.eq(regs.control.reset | (cause != ErrorCode.NONE)),
-            between.eq(or_tree([cause == e for e in _BETWEEN])),
-            self.abandon.eq(abandon & sequencer.running & (regs.control.reset | ~between)),
+            supervisor.start.eq(regs.control.start),
+            supervisor.done.eq(sequencer.done),
+            supervisor.running.eq(sequencer.running),
+            supervisor.op.eq(word.op),
+            supervisor.pc.eq(sequencer.pc),
+            supervisor.moves.eq(Cat(moves)),
+            supervisor.limit.eq(regs.watchdog.cycles),
+            supervisor.waiting.eq(
+                arbiter.waiting | vectors.waiting | Cat(u.waiting for u in units)
+            ),
+            supervisor.holding.eq(holding),
+            supervisor.bad_packet.eq(loader.bad),
+            supervisor.bad_instruction.eq(sequencer.bad),
+            supervisor.clear.eq(regs.control.clear),
+            supervisor.reset.eq(regs.control.reset),
+            self.abandon.eq(supervisor.forget),
             regs.status.busy.eq(sequencer.running),
-            regs.status.done.eq(done),
-            regs.status.error.eq(error),
+            regs.status.done.eq(supervisor.ended),
+            regs.status.error.eq(supervisor.error),
             regs.status.polarity.eq(negative),
-            regs.error.code.eq(code),
-            regs.error.tile.eq(blamed),
-            regs.error.pc.eq(at),
-            self.irq.eq((done & regs.irq_enable.done) | (error & regs.irq_enable.error)),
+            regs.error.code.eq(supervisor.code),
+            regs.error.tile.eq(supervisor.tile),
+            regs.error.pc.eq(supervisor.at),
+            self.irq.eq(
+                (supervisor.ended & regs.irq_enable.done)
+                | (supervisor.error & regs.irq_enable.error)
+            ),
         ]
-        with m.If(regs.control.clear | regs.control.start):
-            m.d.sync += done.eq(0)
-        with m.If(sequencer.done):
-            m.d.sync += done.eq(1)
-        with m.If(regs.control.clear):
-            m.d.sync += code.eq(ErrorCode.NONE)
-        with m.If((~error | regs.control.clear) & (cause != ErrorCode.NONE)):
-            m.d.sync += [code.eq(cause), at.eq(sequencer.pc), blamed.eq(0)]
-            for t in reversed(range(hw.tiles)):
-                with m.If(waiting[t]):
-                    m.d.sync += blamed.eq(t)
         return m

@@ -8,18 +8,14 @@ unit bench: the cocotb tests of tests/cosim/controller_bench.py run on every mut
 """
 
 import argparse
-import random
-import re
 import sys
 import tempfile
 from pathlib import Path
 
-from bench.mutants import described
+from bench.mutants import mutants
 from cosim.harness import Harness
 from cosim.simulators import SimulationError, build, run
-from cosim.tools import yosys
 from cosim.verilog_bench import MUTANT, ports
-from rtl.verilog import TIDY, to_rtlil
 
 #: The test that notices most faults; all others run only on those that survive it.
 _FIRST = "trains_with_pauses_on_every_bus"
@@ -35,36 +31,25 @@ def main() -> None:
     from controller_host import HARDWARE
 
     harness = Harness(HARDWARE, feeders=False)
+    verilog, made = mutants(harness, args.n, args.seed, name="harness", only="harness_controller")
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "in.il").write_text(to_rtlil(harness, name="harness", emit_src=True))
-        listing = f"mutate -list 20000 -seed {args.seed} -o candidates"
-        yosys(folder, ["read_rtlil in.il", *TIDY, "write_rtlil tidy.il", listing])
-        lines = Path(folder, "candidates").read_text().splitlines()
-        lines = [x for x in lines if re.search(r"-module \\?harness_controller ", x)]
-        lines = [x for x in lines if not re.search(r"-port \S*CLK", x)]
-        taken = random.Random(args.seed).sample(lines, min(args.n, len(lines)))
-        width = len(taken).bit_length()
-        mutate = [
-            line.replace("mutate", f"mutate -ctrl {MUTANT} {width} {number}", 1)
-            for number, line in enumerate(taken, 1)
-        ]
-        script = ["read_rtlil tidy.il", *mutate, "opt_clean", "write_verilog -noattr harness.v"]
-        yosys(folder, script)
-        built = build([Path(folder, "harness.v")], "harness", public=[*ports(harness), MUTANT])
+        source = Path(folder, "harness.v")
+        source.write_text(verilog)
+        built = build([source], "harness", public=[*ports(harness), MUTANT])
     run(built, "controller_bench", env={"CROSSFORGE_MUTANT": "0"})
     killed = 0
-    for number, line in enumerate(taken, 1):
+    for mutant in made:
         try:
             for tests in (_FIRST, f"(?!.*{_FIRST})"):
                 run(
                     built,
                     "controller_bench",
-                    env={"CROSSFORGE_MUTANT": str(number), "COCOTB_TEST_FILTER": tests},
+                    env={"CROSSFORGE_MUTANT": str(mutant.number), "COCOTB_TEST_FILTER": tests},
                 )
-            print(f"survived: {described(number, line)}", flush=True)
+            print(f"survived: {mutant}", flush=True)
         except SimulationError:
             killed += 1
-    print(f"controller: {killed} of {len(taken)} mutants killed ({killed / len(taken):.0%})")
+    print(f"controller: {killed} of {len(made)} mutants killed ({killed / len(made):.0%})")
 
 
 if __name__ == "__main__":

@@ -29,10 +29,12 @@ from cosim.tools import BUILD_DIR, ToolError, yosys
 from cosim.verilog_bench import MUTANT, Group, groups, ports, run_group
 from rtl.verilog import TIDY, to_rtlil
 
-__all__ = ["Mutant", "Report", "described", "mutants", "run_mutants"]
+__all__ = ["Mutant", "Report", "mutants", "run_mutants"]
 
 #: Candidates that are listed for each mutant that is taken.
 _CANDIDATES = 8
+#: Candidates that are listed where one module of many is meant.
+_CANDIDATES_OF_ALL = 20_000
 #: Mutants for one process of the simulator: the progress bar moves after each.
 _CHUNK = 8
 #: Time for the proof that a survivor is equivalent.
@@ -104,7 +106,9 @@ class Report:
         return sum(mutant.equivalent for mutant in self.mutants)
 
 
-def mutants(component, n: int, seed: int, *, name: str) -> tuple[str, list[Mutant]]:
+def mutants(
+    component, n: int, seed: int, *, name: str, only: str | None = None
+) -> tuple[str, list[Mutant]]:
     """Put up to ``n`` mutants into one netlist; return its Verilog, and them.
 
     Parameters
@@ -115,16 +119,22 @@ def mutants(component, n: int, seed: int, *, name: str) -> tuple[str, list[Mutan
         Selects the mutants.
     name : str
         Name of the top module.
+    only : str, optional
+        Mutants of this module, not of all.
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, not {n}")
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "in.il").write_text(to_rtlil(component, name=name, emit_src=True))
-        listing = f"mutate -list {_CANDIDATES * n} -seed {seed} -o candidates"
+        # yosys lists candidates of all modules, so one module needs many of them.
+        wanted = _CANDIDATES * n if only is None else _CANDIDATES_OF_ALL
+        listing = f"mutate -list {wanted} -seed {seed} -o candidates"
         yosys(folder, ["read_rtlil in.il", *TIDY, "write_rtlil tidy.il", listing])
         candidates = Path(folder, "candidates").read_text().splitlines()
         # An inverted or stopped clock is no fault that synchronous logic can have.
         candidates = [line for line in candidates if not re.search(r"-port \S*CLK", line)]
+        if only is not None:
+            candidates = [x for x in candidates if re.search(rf"-module \\?{only} ", x)]
         taken = random.Random(seed).sample(candidates, min(n, len(candidates)))
         if not taken:
             raise ValueError(f"{name} must have cells that can be mutated, not wires alone")
@@ -136,7 +146,7 @@ def mutants(component, n: int, seed: int, *, name: str) -> tuple[str, list[Mutan
         script = ["read_rtlil tidy.il", *lines, "opt_clean", "write_verilog -noattr out.v"]
         yosys(folder, script)
         verilog = Path(folder, "out.v").read_text()
-    return verilog, [described(number, line) for number, line in enumerate(taken, 1)]
+    return verilog, [_described(number, line) for number, line in enumerate(taken, 1)]
 
 
 def run_mutants(
@@ -226,7 +236,7 @@ def _equivalent(verilog: str, name: str, number: int, n: int) -> bool:
     return True
 
 
-def described(number: int, line: str) -> Mutant:
+def _described(number: int, line: str) -> Mutant:
     """Read what ``mutate -list`` says of a mutant."""
 
     def options(name):

@@ -4,10 +4,23 @@
 import cocotb
 from cocotb.triggers import ClockCycles, Timer
 from cocotbext.axi import AxiResp, AxiStreamFrame
-from controller_host import HARDWARE, LABELS, PIXELS, Host, packet, pauses, train_anew
+from controller_host import (
+    HARDWARE,
+    LABELS,
+    LONGEST_WAIT,
+    PIXELS,
+    Host,
+    SlowTiming,
+    every,
+    packet,
+    pauses,
+    renew,
+    train_anew,
+)
 
 from golden.errors import ErrorCode
 from golden.placement import WRITE_PC
+from rtl.tile_port import TileOp
 
 #: A hang is a failure.
 TEST = cocotb.test(timeout_time=1_000_000, timeout_unit="step")
@@ -216,6 +229,77 @@ async def reports_a_host_that_stalls(dut):
     await host.send(PIXELS[:3], LABELS[:3])
     await host.begin(host.place.train_pc, 3)
     assert (await host.interrupted(5_000))[0] == ErrorCode.RESULTS
+
+
+@TEST
+async def allows_the_longest_operation_of_a_tile_and_no_cycle_more(dut):
+    """Of the waits for one slow tile; so everything that moves must count as progress."""
+    timings = [SlowTiming() for _ in range(HARDWARE.tiles)]
+    host = Host(dut, timings=timings)
+    await host.start()
+    for op, spare in LONGEST_WAIT.items():
+        for tile, cycles in enumerate(spare):
+            if cycles is None:
+                continue
+            timings[tile].slow = op
+            await host.set("WATCHDOG", cycles=0)
+            await renew(host)
+            await host.set("WATCHDOG", cycles=timings[tile].long + cycles)
+            await host.begin(host.place.train_pc, 5)
+            await host.send(PIXELS[:5], LABELS[:5])
+            assert (await host.interrupted())[0] == ErrorCode.NONE, (op.name, tile)
+            timings[tile].slow = None
+    await host.set("WATCHDOG", cycles=0)
+    await renew(host)
+    await host.set("WATCHDOG", cycles=SlowTiming.long)
+    timings[1].slow = TileOp.READ
+    await host.begin(host.place.train_pc, 5)
+    await host.send(PIXELS[:5], LABELS[:5])
+    # The tile answers in the very cycle of the error, so it is not to blame.
+    assert (await host.interrupted())[0] == ErrorCode.STALLED
+
+
+@TEST
+async def goes_on_from_what_is_restored(dut):
+    """Ticks and transfers come after the rest of a period, of the longest one too."""
+    host = Host(dut)
+    await host.start()
+    longest = 2**13 - 1, 2**31 - 1
+    for periods, age, interval, trained, ticks, transfers in (
+        (longest[0], longest[0] - 2, longest[1], longest[1] - 5, 1, 1),
+        (longest[0], longest[0] - 7, longest[1], longest[1] - 6, 0, 1),
+        (4, 3, 5, 1, 2, 1),
+        (7, 0, 2, 0, 0, 3),
+        (5, 5, 6, 6, 0, 0),
+    ):
+        for negative in (0, 1):
+            await renew(host)
+            await host.set("AGE_PERIODS", n=periods)
+            await host.set("INTERVAL", n=interval)
+            await host.set("RESTORE_AGE", n=age)
+            await host.set("RESTORE_INTERVAL", n=trained)
+            await host.set("RESTORE_STATE", negative=negative, transfers=9)
+            await host.set("CONTROL", load=1, clear_counters=1)
+            await host.begin(host.place.train_pc, 6)
+            await host.send(PIXELS[:6], LABELS[:6])
+            assert (await host.interrupted())[0] == ErrorCode.NONE
+            counters = await host.counters()
+            assert (counters["ticks"], counters["transfers"]) == (ticks, transfers)
+            assert (await host.get("STATUS"))["polarity"] == negative ^ transfers & 1
+
+
+@TEST
+async def takes_examples_goals_and_counts_however_slow_the_host_is(dut):
+    """Let it give a beat now and then, each just before the watchdog expires."""
+    host = Host(dut)
+    await host.start()
+    await host.set("WATCHDOG", cycles=100)
+    host.goals.set_pause_generator(every(98))
+    await host.write_weights()
+    host.examples.set_pause_generator(every(98))
+    await host.begin(host.place.train_pc, 10)
+    await host.send(PIXELS, LABELS)
+    await host.finish()
 
 
 @TEST

@@ -7,6 +7,8 @@ cocotbext-axi 0.1.28 runs on cocotb 2.1 as it is.
 import itertools
 import os
 import random
+from dataclasses import dataclass
+from typing import ClassVar
 
 import cocotb
 import numpy as np
@@ -31,6 +33,7 @@ from golden.machine import COUNTERS, LAYER_COUNTERS, Machine
 from golden.placement import WRITE_PC, Placement
 from golden.registers import counter_names
 from golden.schedule import initial_weights
+from rtl.tile_port import TileOp
 
 CHIP = ChipConfig(
     layers=(9, 5, 4),
@@ -46,15 +49,38 @@ PIXELS = RNG.integers(0, 256, (10, 9)).astype(np.uint8)
 LABELS = RNG.integers(0, 4, 10)
 
 
+@dataclass
+class SlowTiming:
+    """One operation takes long, all others 2 cycles."""
+
+    slow: TileOp | None = None
+    long: ClassVar[int] = 100
+
+    def cycles(self, op, log2_reads, vector):
+        return self.long if op == self.slow else 2
+
+
+#: The watchdog's limit, less SlowTiming.long, that training needs if one tile is slow: for all
+#: tiles of layer 0, then of layer 1. Results of others, and vectors for them, count meanwhile.
+LONGEST_WAIT = {
+    TileOp.FORWARD: (-2, -5, -2, -4, -1, -4, -2, -4),
+    TileOp.BACKWARD: (None,) * 4 + (-15, -16, -18, -18),
+    TileOp.UPDATE: (-17, -16, -17, -16, -27, -26, -28, -27),
+    TileOp.READ: (1,) * 8,
+    TileOp.PROGRAM: (1,) * 8,
+    TileOp.TUNE: (1,) * 8,
+}
+
+
 class Host:
     """What a host's driver would do, over a third party's bus models."""
 
-    def __init__(self, dut, cycles=2):
+    def __init__(self, dut, cycles=2, *, timings=None):
         self.dut = dut
         self.place = Placement(CHIP, HARDWARE)
         self.rtl, self.golden = Machine(CHIP), Machine(CHIP)
         self.tiles = [t for i in range(2) for *_, t in self.rtl.blocks(i)]
-        self.timing = FlatTiming(cycles)
+        self.timings = timings or [FlatTiming(cycles)] * len(self.tiles)
 
     async def start(self, *, serve=True):
         d = self.dut
@@ -74,8 +100,8 @@ class Host:
         await ClockCycles(d.clk, 4)
         d.rst.value = 0
         await ClockCycles(d.clk, 2)
-        for k, tile in enumerate(self.tiles):
-            server = TileServer(tile, self.timing, lanes=HARDWARE.lanes)
+        for k, (tile, timing) in enumerate(zip(self.tiles, self.timings, strict=True)):
+            server = TileServer(tile, timing, lanes=HARDWARE.lanes)
             cocotb.start_soon(serve_tile(d, f"tiles__{k}", server))
         for address, word in self.place.setup(self.golden):
             await self.bus.write_dword(address, word)
@@ -127,13 +153,17 @@ class Host:
         self.golden.run(PIXELS, LABELS)
         await self.compare()
 
-    async def compare(self):
-        """Everything must be as the golden machine has it."""
+    async def counters(self):
+        """Lower words of all counters, by name."""
         words = [
             await self.bus.read_dword(self.place.map.address("COUNTER_LOW", i))
             for i in range(len(counter_names(HARDWARE)))
         ]
-        counts = dict(zip(counter_names(HARDWARE), words, strict=True))
+        return dict(zip(counter_names(HARDWARE), words, strict=True))
+
+    async def compare(self):
+        """Everything must be as the golden machine has it."""
+        counts = await self.counters()
         g = self.golden
         assert [counts[n] for n in COUNTERS] == g.counters.tolist()
         layers = [[counts[f"{n}_{i}"] for n in LAYER_COUNTERS] for i in range(2)]
@@ -162,8 +192,13 @@ def pauses(seed, share):
     return (rng.random() < share for _ in itertools.count())
 
 
-async def train_anew(host):
-    """Train as after a reset: what an abandoned run left in the controller must not matter."""
+def every(cycles):
+    """Endless pauses of a bus, but for one cycle in so many."""
+    return itertools.cycle([True] * (cycles - 1) + [False])
+
+
+async def renew(host):
+    """Set up all as after a reset, but the weights, and write these."""
     host.golden = Machine(CHIP)
     golden = [t for i in range(2) for *_, t in host.golden.blocks(i)]
     for mine, fresh in zip(host.tiles, golden, strict=True):
@@ -175,6 +210,11 @@ async def train_anew(host):
     await host.set("CONTROL", load=1, clear_counters=1)
     await host.write_weights()
     host.results.clear()
+
+
+async def train_anew(host):
+    """Train as after a reset: what an abandoned run left in the controller must not matter."""
+    await renew(host)
     await host.begin(host.place.train_pc, 10)
     await host.send(PIXELS, LABELS)
     await host.finish()

@@ -121,6 +121,17 @@ def test_supervisor_sees_every_move():
     assert supervise(cycles) == {ErrorCode.NONE, ErrorCode.STALLED}
 
 
+def test_supervisor_waits_as_long_as_its_limit():
+    cycles = []
+    for limit in (1, 32, 33, 63, 64, 257):
+        run = {"running": 1, "limit": limit}
+        cycles += [{"limit": limit}, *[run] * (limit - 1), run | {"moves": 1}, *[run] * limit]
+        cycles += [run | {"clear": 1}] * 2
+    for bit in range(10, 32):
+        cycles += [{"limit": 1 << bit}, *[{"running": 1}] * 5]
+    supervise(cycles)
+
+
 def test_supervisor_blames_the_first_tile_that_waits():
     cycles = []
     for waiting in range(1, 1 << TILES):
@@ -160,6 +171,7 @@ def test_supervisor_of_random_cycles():
 BENCHES = [
     test_supervisor_names_every_error,
     test_supervisor_sees_every_move,
+    test_supervisor_waits_as_long_as_its_limit,
     test_supervisor_blames_the_first_tile_that_waits,
     test_supervisor_keeps_the_first_error,
     test_supervisor_remembers_that_a_run_ended,

@@ -20,6 +20,7 @@ from controller_host import (
 
 from golden.errors import ErrorCode
 from golden.placement import WRITE_PC
+from golden.program import Op
 from rtl.tile_port import TileOp
 
 #: A hang is a failure.
@@ -249,14 +250,55 @@ async def allows_the_longest_operation_of_a_tile_and_no_cycle_more(dut):
             await host.send(PIXELS[:5], LABELS[:5])
             assert (await host.interrupted())[0] == ErrorCode.NONE, (op.name, tile)
             timings[tile].slow = None
-    await host.set("WATCHDOG", cycles=0)
-    await renew(host)
-    await host.set("WATCHDOG", cycles=SlowTiming.long)
-    timings[1].slow = TileOp.READ
+
+
+@TEST
+async def blames_the_tile_that_holds_up_a_transfer(dut):
+    timings = [SlowTiming() for _ in range(HARDWARE.tiles)]
+    host = Host(dut, timings=timings)
+    await host.start()
+    for tile, timing in enumerate(timings):
+        await host.set("WATCHDOG", cycles=0)
+        await renew(host)
+        await host.set("WATCHDOG", cycles=SlowTiming.long - 2)
+        timing.slow = TileOp.READ
+        await host.begin(host.place.train_pc, 4)
+        await host.send(PIXELS[:4], LABELS[:4])
+        code, error = await host.interrupted()
+        assert (code, error["tile"]) == (ErrorCode.TILE, tile)
+        timing.slow = None
+
+
+@TEST
+async def takes_as_many_pixels_as_it_is_told(dut):
+    host = Host(dut)
+    await host.start()
+    await host.write_weights()
+    for pixels in range(1, 10):
+        await host.set("INPUTS", n=pixels)
+        await host.begin(host.place.train_pc, 1)
+        await host.send(PIXELS[:1, :pixels], LABELS[:1])
+        assert (await host.interrupted())[0] == ErrorCode.NONE
+
+
+@TEST
+async def counts_the_cycles_of_every_phase(dut):
+    """Writing weights and training must have no phase in common but LOAD."""
+    host = Host(dut)
+    await host.start()
+
+    async def phases():
+        counts = await host.counters()
+        return {n for n in counts if n.startswith("cycles_") and counts[n]} - {"cycles_idle"}
+
+    assert await phases() == set()
+    await host.write_weights()
+    assert await phases() == {"cycles_write", "cycles_load"}
+    await host.set("CONTROL", clear_counters=1)
     await host.begin(host.place.train_pc, 5)
     await host.send(PIXELS[:5], LABELS[:5])
-    # The tile answers in the very cycle of the error, so it is not to blame.
-    assert (await host.interrupted())[0] == ErrorCode.STALLED
+    assert (await host.interrupted())[0] == ErrorCode.NONE
+    assert await phases() == {f"cycles_{op.name.lower()}" for op in Op} - {"cycles_write"}
 
 
 @TEST

@@ -73,13 +73,12 @@ class _Collector(wiring.Component):
             m.d.comb += [
                 write.addr.eq(beat),
                 write.data.eq(i.payload.data),
-                write.en.eq(i.valid & i.ready & (beat < most)),
+                write.en.eq(i.valid & i.ready),
             ]
             with m.If(i.valid & i.ready):
                 with m.If(i.payload.last != (beat == end)):
                     m.d.sync += self.malformed.eq(1)
-                with m.If(beat < most):
-                    m.d.sync += beat.eq(beat + 1)
+                m.d.sync += beat.eq(beat + 1)  # may wrap: the vector is malformed by then
             words = [memory.read_port(domain="comb") for _ in range(most)]
             m.d.comb += [word.addr.eq(k) for k, word in enumerate(words)]
             return Cat(word.data for word in words)

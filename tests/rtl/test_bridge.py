@@ -4,149 +4,29 @@
 
 import re
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from analog_models.fixed_tile import FixedTile
-from analog_models.presets import TUNED
-from cosim.bench import pack, put, simulate, take, unpack
+from cosim.bench import put, run_cycles, simulate, unpack
 from cosim.bridge import BridgeOperation, TileBridge
 from cosim.tile_server import TileServer
 from cosim.timing import SHORT, FlatTiming
+from cosim.verilog_bench import load
 from golden.hardware import beats
-from rtl.tile_port import Command, TileOp
+from rtl.tile_port import TileOp
 
-ROWS, COLS, LANES, TRANSFER_LANES = 13, 10, 4, 2
-
+# By path, as this file is loaded itself within a simulator, where no folder of tests is searched.
+WORK = Path(__file__).parent / "bridge_work.py"
+ROWS, COLS, LANES, TRANSFER_LANES, SPARE, MOST = (
+    load(f"{WORK}:{name}") for name in ("ROWS", "COLS", "LANES", "TRANSFER_LANES", "SPARE", "MOST")
+)
+Noise, Work, around, make_tile, run, split = (
+    load(f"{WORK}:{name}") for name in ("Noise", "Work", "around", "make_tile", "run", "split")
+)
 
 pytestmark = pytest.mark.slow
-
-
-def make_tile(rows=ROWS, cols=COLS, config=TUNED):
-    return FixedTile(rows, cols, config, forward_shift=16, backward_shift=12, seed=3, tile=5)
-
-
-def command(op, row=0, log2_reads=0, sign=1):
-    return Command.const({
-        "op": op,
-        "row": row,
-        "log2_reads": log2_reads,
-        "negative": sign < 0,
-    }).as_value()
-
-
-def words(values, width, lanes):
-    """Beats of one vector as payloads; what is beyond its end is noise."""
-    fill = [-86] * (-len(values) % lanes)
-    codes = [*(int(v) for v in values), *fill]
-    cut = [codes[k : k + lanes] for k in range(0, len(codes), lanes)]
-    return [pack(c, width) | (k == len(cut) - 1) << (width * lanes) for k, c in enumerate(cut)]
-
-
-class Work:
-    """Operations as a controller sends them, and what a twin of the tile answers."""
-
-    def __init__(self, tile, lanes=LANES, transfer_lanes=TRANSFER_LANES):
-        self.tile, self.lanes, self.transfer_lanes = tile, lanes, transfer_lanes
-        self.commands, self.x, self.w = [], [], []
-        self.y, self.r = [], []  # expected codes of each operation with results
-
-    def add(self, op, *vectors, row=0, log2_reads=0, sign=1):
-        self.commands.append(command(op, row, log2_reads, sign).value)
-        tile = self.tile
-        if op in (TileOp.FORWARD, TileOp.BACKWARD, TileOp.UPDATE):
-            for v in vectors:
-                self.x += words(v, 8, self.lanes)
-        if op == TileOp.FORWARD:
-            self.y.append(tile.forward(*vectors))
-        elif op == TileOp.BACKWARD:
-            self.y.append(tile.backward(*vectors))
-        elif op == TileOp.UPDATE:
-            tile.update(*vectors)
-        elif op == TileOp.READ:
-            self.r.append(tile.read(row, log2_reads))
-        elif op == TileOp.PROGRAM:
-            pairs = [int(p) | int(q) << 7 for p, q in zip(*vectors, strict=True)]
-            self.w += words(pairs, 14, self.transfer_lanes)
-            tile.program(row, *vectors)
-        elif op == TileOp.TUNE:
-            counts = [int(n) & 127 | 0x55 << 7 for n in vectors[0]]
-            self.w += words(counts, 14, self.transfer_lanes)
-            tile.tune(row, *vectors)
-        elif op == TileOp.INIT:
-            tile.init(row)
-        elif op == TileOp.POLARITY:
-            tile.polarity(sign)
-        elif op == TileOp.AGE:
-            tile.age(1)
-
-    def random(self, n, seed):
-        """Add ``n`` random operations, and one of each kind before them."""
-        rng = np.random.default_rng(seed)
-        rows, cols = self.tile.rows, self.tile.cols
-        for op in [*TileOp, *rng.choice([*TileOp], n)]:
-            vectors = {
-                TileOp.FORWARD: lambda: (rng.integers(-127, 128, rows),),
-                TileOp.BACKWARD: lambda: (rng.integers(-127, 128, cols),),
-                TileOp.UPDATE: lambda: (rng.integers(-1, 2, rows), rng.integers(-31, 32, cols)),
-                TileOp.PROGRAM: lambda: rng.choice([0, 1, 17, 63, 127], (2, cols)),
-                TileOp.TUNE: lambda: (rng.integers(-31, 32, cols),),
-            }.get(op, lambda: ())()
-            row, reads = int(rng.integers(rows)), int(rng.integers(4))
-            self.add(op, *vectors, row=row, log2_reads=reads, sign=int(rng.choice([-1, 1])))
-        return self
-
-
-def run(work, server, bridge, *, stall=0, late=False, watch=None, stuck=(), limit=20_000):
-    """Send all of ``work``; return the y and r codes, and the cycles of the requests."""
-    lanes, transfer_lanes = bridge.lanes, bridge.transfer_lanes
-    y, r, requests = [], [], []
-    cycle = -1
-
-    def serve(pins):
-        nonlocal cycle
-        cycle += 1
-        pins["stuck"] = cycle in stuck
-        pins["rows"], pins["cols"] = server.tile.rows, server.tile.cols
-        if pins["request"]:
-            requests.append(cycle)
-            codes, duration = server.serve(pins["operation"], pins["vector"])
-            pins["result"], pins["duration"] = codes, duration
-        if watch is not None:
-            watch(cycle, pins)
-
-    def wait(pins):
-        while len(requests) < len(work.commands):
-            yield
-        yield
-
-    n_y = sum(beats(len(v), lanes) for v in work.y)
-    n_r = sum(beats(len(v), transfer_lanes) for v in work.r)
-    simulate(
-        bridge,
-        lambda pins: put(pins, "port.cmd", work.commands, stall=stall),
-        lambda pins: put(pins, "port.x", work.x, stall=stall),
-        lambda pins: put(pins, "port.w", work.w, stall=2 * stall),
-        lambda pins: take(pins, "port.y", n_y, y, stall=stall, late=late),
-        lambda pins: take(pins, "port.r", n_r, r, stall=stall, late=late),
-        wait,
-        reflex=serve,
-        limit=limit,
-    )
-    return split(y, work.y, 8, lanes), split(r, work.r, 12, transfer_lanes), requests
-
-
-def split(payloads, vectors, width, lanes):
-    """Codes of each vector; lanes beyond its end must be zero."""
-    at, out = 0, []
-    for v in vectors:
-        n = beats(len(v), lanes)
-        codes = [c for p in payloads[at : at + n] for c in unpack(p, width, lanes)]
-        assert not any(codes[len(v) :])
-        out.append(codes[: len(v)])
-        at += n
-    return out
 
 
 def assert_same(got, want):
@@ -157,15 +37,15 @@ def assert_same(got, want):
 
 #: How long operations take, and how slow what is around the bridge is.
 PACES = [(SHORT, 0, False), (FlatTiming(1), 2, True), (FlatTiming(40), 1, False)]
-SIZES = [(13, 10, 4, 2), (9, 8, 4, 4), (3, 18, 16, 1), (1, 1, 1, 1)]
+SIZES = [(ROWS, COLS, LANES, TRANSFER_LANES), (9, 8, 4, 4), (3, 18, 16, 1), (1, 1, 1, 1)]
 
 
 @pytest.mark.parametrize(("timing", "stall", "late"), PACES)
-@pytest.mark.parametrize("spare", [0, 17])
+@pytest.mark.parametrize("spare", [0, SPARE])
 @pytest.mark.parametrize("sizes", SIZES)
 def test_bridge_equals_direct_calls(sizes, spare, timing, stall, late):
     rows, cols, lanes, transfer_lanes = sizes
-    work = Work(make_tile(rows, cols), lanes, transfer_lanes).random(40, seed=rows)
+    work = Work(make_tile(rows, cols), lanes, transfer_lanes).random(25, seed=rows)
     tile, log = make_tile(rows, cols), []
     server = TileServer(tile, timing, lambda k, op: log.append((k, op.op)), lanes=lanes)
     bridge = TileBridge(rows + spare, cols + spare, lanes, transfer_lanes)
@@ -178,6 +58,20 @@ def test_bridge_equals_direct_calls(sizes, spare, timing, stall, late):
     assert len(requests) == server.count == n
     assert [k for k, _ in log] == list(range(n))
     assert [op.value for _, op in log] == [c & 15 for c in work.commands]
+
+
+#: Rows and columns of tiles behind one bridge, and how slow what is around it is.
+NOISE = [(*MOST[:2], 0), (*MOST[:2], 2), (1, 1, 0), (16, 21, 1), (21, 16, 0), (8, 7, 0)]
+
+
+@pytest.mark.parametrize(("rows", "cols", "stall"), NOISE)
+def test_bridge_passes_on_every_bit(rows, cols, stall):
+    """Also those that no tile makes use of, and operations and vectors that are wrong."""
+    rng = np.random.default_rng(rows)
+    noise = Noise([*range(16), *rng.integers(0, 9, 60)], stall, rows=rows, cols=cols)
+    bridge = TileBridge(*MOST)
+    y, r, _ = run(noise, noise, bridge, stall=stall, late=stall > 0)
+    assert (y, r) == (noise.y, noise.r)
 
 
 def test_bridge_packs_as_documented():
@@ -195,7 +89,7 @@ def test_bridge_packs_as_documented():
         if pins["request"]:
             seen.append((BridgeOperation.from_bits(pins["operation"]), pins["vector"]))
 
-    bridge = TileBridge(ROWS, COLS, LANES, TRANSFER_LANES)
+    bridge = TileBridge(*MOST)
     run(work, TileServer(make_tile(), SHORT, lanes=LANES), bridge, watch=watch)
     assert [op.command.op for op, _ in seen] == [TileOp(c & 15) for c in work.commands]
     assert [op.count for op, _ in seen] == [0, 1, 2, 3, 4]
@@ -226,7 +120,7 @@ def test_bridge_answers_after_duration(duration):
             valid.append(cycle)
 
     server = TileServer(make_tile(), FlatTiming(duration), lanes=LANES)
-    _, _, requests = run(work, server, TileBridge(ROWS, COLS, LANES, TRANSFER_LANES), watch=watch)
+    _, _, requests = run(work, server, TileBridge(*MOST), watch=watch)
     n = beats(COLS, LANES)
     starts = [r + duration for r in requests]
     assert valid == [s + k for s in starts for k in range(n)]
@@ -241,7 +135,7 @@ def test_bridge_requests_operations_without_results_back_to_back(duration):
     for row in range(4):
         work.add(TileOp.INIT, row=row)
     server = TileServer(make_tile(), FlatTiming(duration), lanes=LANES)
-    _, _, requests = run(work, server, TileBridge(ROWS, COLS, LANES, TRANSFER_LANES))
+    _, _, requests = run(work, server, TileBridge(*MOST))
     assert np.diff(requests).tolist() == [max(duration, 2)] * 3
 
 
@@ -260,7 +154,7 @@ def test_bridge_loads_one_operation_while_it_executes_another():
             vectors.append(cycle)
 
     server = TileServer(make_tile(), FlatTiming(200), lanes=LANES)
-    y, _, requests = run(work, server, TileBridge(ROWS, COLS, LANES, TRANSFER_LANES), watch=watch)
+    y, _, requests = run(work, server, TileBridge(*MOST), watch=watch)
     assert_same(y, work.y)
     first, second, third = requests
     assert first < commands[1] < first + 4
@@ -276,7 +170,7 @@ def test_bridge_holds_the_result_until_it_is_taken():
         work.add(TileOp.FORWARD, np.full(ROWS, 30 * k))
         work.add(TileOp.READ, row=k, log2_reads=1)
     server = TileServer(make_tile(), FlatTiming(1), lanes=LANES)
-    bridge = TileBridge(ROWS, COLS, LANES, TRANSFER_LANES)
+    bridge = TileBridge(*MOST)
     y, r, _ = run(work, server, bridge, stall=9, late=True)
     assert_same(y, work.y)
     assert_same(r, work.r)
@@ -291,7 +185,7 @@ def test_stuck_bridge_never_answers(first):
     work = Work(make_tile())
     work.add(TileOp.FORWARD, np.ones(ROWS, int))
     server = TileServer(make_tile(), FlatTiming(30), lanes=LANES)
-    bridge = TileBridge(ROWS, COLS, LANES, TRANSFER_LANES)
+    bridge = TileBridge(*MOST)
     with pytest.raises(TimeoutError, match="processes must end"):
         run(work, server, bridge, stuck=range(first, 10**6), limit=300)
     assert server.count == (first > 0)
@@ -302,10 +196,109 @@ def test_stuck_bridge_goes_on_afterwards():
     work.add(TileOp.FORWARD, np.ones(ROWS, int))
     work.add(TileOp.BACKWARD, np.ones(COLS, int))
     server = TileServer(make_tile(), FlatTiming(30), lanes=LANES)
-    bridge = TileBridge(ROWS, COLS, LANES, TRANSFER_LANES)
+    bridge = TileBridge(*MOST)
     y, _, (first, second) = run(work, server, bridge, stuck=range(10, 110))
     assert_same(y, work.y)
     assert second - first == 30 + beats(COLS, LANES) + 100
+
+
+def test_stuck_bridge_gives_results_that_are_on_their_way():
+    work, valid = Work(make_tile()), []
+    for _ in range(2):
+        work.add(TileOp.FORWARD, np.ones(ROWS, int))
+
+    def watch(cycle, pins):
+        if pins["port.y.valid"]:
+            valid.append(cycle)
+
+    server = TileServer(make_tile(), FlatTiming(5), lanes=LANES)
+    bridge = TileBridge(*MOST)
+    first = 1 + beats(ROWS, LANES)  # after the command and its vector
+    begin = first + 5
+    y, _, requests = run(work, server, bridge, watch=watch, stuck=range(begin, 50))
+    assert_same(y, work.y)
+    assert valid[:3] == [begin, begin + 1, begin + 2]
+    assert requests == [first, 50]
+
+
+#: Two operations each: while one executes, the next is collected.
+ABANDONED = [
+    (TileOp.FORWARD, TileOp.UPDATE),
+    (TileOp.READ, TileOp.PROGRAM),
+    (TileOp.UPDATE, TileOp.BACKWARD),
+    (TileOp.TUNE, TileOp.INIT),
+]
+
+
+@pytest.mark.parametrize("pin", ["forget", "rst"])
+def test_bridge_forgets_at_any_moment(pin):
+    """A command, vectors and results that are half through leave no trace in what comes next."""
+    rng = np.random.default_rng(1)
+    noise = Noise([], 0)
+
+    def renew(ops):
+        nonlocal noise
+        noise = Noise(ops, rng.integers(1 << 30), count=noise.count)
+
+    def serve(pins):
+        if pins["request"]:
+            pins["result"], pins["duration"] = noise.serve(pins["operation"], pins["vector"])
+
+    def abandon(pins, ops, moment):
+        """Return whether all operations were executed by that moment."""
+        renew(op.value for op in ops)
+        begun = run_cycles(pins, around(noise, [], []))
+        for cycle in range(moment + 1):
+            pins[pin] = cycle == moment
+            sent = next(begun, "sent")
+            yield
+        pins[pin] = 0
+        for name in ("cmd.valid", "x.valid", "w.valid", "y.ready", "r.ready"):
+            pins[f"port.{name}"] = 0
+        return sent and not noise.expected
+
+    def host(pins):
+        for ops in ABANDONED:
+            over, moment = False, 0
+            while not over:
+                over = yield from abandon(pins, ops, moment)
+                moment += 1
+                noise.count *= pin == "forget"
+                renew(rng.integers(0, 9, 2))
+                y, r = [], []
+                anew = run_cycles(pins, around(noise, y, r))
+                yield next(anew)
+                assert pins["port.cmd.ready"], "it must be ready in the next cycle"
+                yield from anew
+                while noise.expected:
+                    yield
+                assert split(noise, y, r) == (noise.y, noise.r)
+
+    simulate(TileBridge(*MOST), host, reflex=serve)
+
+
+def test_bridge_executes_for_millions_of_cycles():
+    """Every bit of the duration counts; an operation is forgotten once that is seen."""
+    requests = []
+
+    def serve(pins):
+        if pins["request"]:
+            requests.append(pins["operation"])
+
+    def host(pins):
+        for k in range(4, 24):
+            for duration in [(1 << k) + 1, (1 << k) + 3]:
+                pins["duration"] = duration
+                yield from put(pins, "port.cmd", [TileOp.AGE.value] * 2)
+                for _ in range(8):
+                    yield
+                pins["forget"] = 1
+                yield
+                pins["forget"] = 0
+                assert len(requests) == 1, f"it must take {duration} cycles"
+                requests.clear()
+
+    simulate(TileBridge(*MOST), host, reflex=serve)
 
 
 CHANGES = ["short", "long", "late half"]
@@ -324,7 +317,7 @@ def test_server_rejects_a_vector_with_a_wrong_number_of_beats(change):
         work.x[3:4] = [0, last]
     server = TileServer(make_tile(), SHORT, lanes=LANES)
     with pytest.raises(ValueError, match=r"^vector of UPDATE must have as many beats as the tile"):
-        run(work, server, TileBridge(ROWS, COLS, LANES, TRANSFER_LANES))
+        run(work, server, TileBridge(*MOST))
 
 
 def test_bridge_forgets_a_wrong_number_of_beats():
@@ -339,7 +332,7 @@ def test_bridge_forgets_a_wrong_number_of_beats():
     work.add(TileOp.TUNE, np.zeros(COLS, int))
     work.w[-2:] = [1 << (14 * TRANSFER_LANES)]
     work.add(TileOp.TUNE, np.zeros(COLS, int))
-    bridge = TileBridge(ROWS, COLS, LANES, TRANSFER_LANES)
+    bridge = TileBridge(*MOST)
     run(work, Lenient(make_tile(), SHORT, lanes=LANES), bridge)
     assert flags == [1, 0]
 
@@ -359,11 +352,8 @@ def test_bridge_rejects_impossible_sizes(sizes, text):
 
 
 BENCHES = [
-    *(
-        partial(test_bridge_equals_direct_calls, SIZES[0], spare, *pace)
-        for spare in [0, 17]
-        for pace in PACES
-    ),
+    *(partial(test_bridge_equals_direct_calls, SIZES[0], SPARE, *pace) for pace in PACES),
+    *(partial(test_bridge_passes_on_every_bit, *noise) for noise in NOISE),
     test_bridge_packs_as_documented,
     *(partial(test_bridge_answers_after_duration, duration) for duration in DURATIONS),
     *(
@@ -374,6 +364,9 @@ BENCHES = [
     test_bridge_holds_the_result_until_it_is_taken,
     *(partial(test_stuck_bridge_never_answers, first) for first in STUCK),
     test_stuck_bridge_goes_on_afterwards,
+    test_stuck_bridge_gives_results_that_are_on_their_way,
+    *(partial(test_bridge_forgets_at_any_moment, pin) for pin in ["forget", "rst"]),
+    test_bridge_executes_for_millions_of_cycles,
     *(partial(test_server_rejects_a_vector_with_a_wrong_number_of_beats, c) for c in CHANGES),
     test_bridge_forgets_a_wrong_number_of_beats,
 ]

@@ -270,6 +270,22 @@ async def blames_the_tile_that_holds_up_a_transfer(dut):
 
 
 @TEST
+async def flips_the_polarity_if_it_is_told_to(dut):
+    """Also for cells without a capacitor, whose transfer is shorter."""
+    host = Host(dut)
+    await host.start()
+    rest = {"log2_reads": 0, "retries": 0, "tune_rounds": 0}
+    for invert in (0, 1):
+        for capacitor in (0, 1):
+            await renew(host)
+            await host.set("TRANSFER", invert=invert, capacitor=capacitor, **rest)
+            await host.begin(host.place.train_pc, 4)
+            await host.send(PIXELS[:4], LABELS[:4])
+            assert (await host.interrupted())[0] == ErrorCode.NONE
+            assert (await host.get("STATUS"))["polarity"] == invert
+
+
+@TEST
 async def takes_as_many_pixels_as_it_is_told(dut):
     host = Host(dut)
     await host.start()

@@ -162,8 +162,8 @@ class Session:
         status = await self.get("STATUS")
         if status["error"]:
             error = await self.get("ERROR")
-            code = ErrorCode(error["code"]).name
-            raise HostError(f"error must be none, not {code} {error}")
+            place = f"tile {error['tile']}, instruction {error['pc']}"
+            raise HostError(f"error must be none, not {ErrorCode(error['code']).name} ({place})")
         await self.set("CONTROL", clear=1)
 
     async def _end(self) -> None:
@@ -225,6 +225,10 @@ class Session:
             d.results__tready.value = 0
             await Timer(1, "step")
 
+    async def _unused(self, k):
+        await risen(getattr(self.dut, f"tiles__{k}__request"))
+        raise HostError(f"tile {k} is not used and must get no operation")
+
     # --- the run
 
     def _mark(self):
@@ -269,6 +273,8 @@ class Session:
             for k, server in enumerate(self.servers):
                 serving = serve_tile(self.dut, f"tiles__{k}", server)
                 servers.append(cocotb.start_soon(self._guard(serving, f"tile {k}")))
+            for k in range(len(self.servers), self.hw.tiles):
+                servers.append(cocotb.start_soon(self._guard(self._unused(k))))
             for address, word in self.place.setup(self.golden):
                 await self.write(address, word)
             await self.set("WATCHDOG", cycles=WATCHDOG)
@@ -367,8 +373,11 @@ class Session:
         )
         if report.digest_rtl != report.digest_golden:
             raise HostError("digests must agree, but do not, though every part does")
-        if self.failure is not None:  # after the program's end
+        # what came after the program's end
+        if self.failure is not None:
             raise self.failure
+        if self.dut.results__tvalid.value:
+            raise HostError(f"results must be {self.answered}, not more")
 
 
 def _warm(machine: Machine) -> None:

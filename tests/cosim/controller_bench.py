@@ -299,7 +299,7 @@ async def takes_as_many_pixels_as_it_is_told(dut):
 
 @TEST
 async def counts_the_cycles_of_every_phase(dut):
-    """Writing weights and training must have no phase in common but LOAD."""
+    """Keep writing weights and training apart, but for LOAD, which ends both."""
     host = Host(dut)
     await host.start()
 

@@ -62,7 +62,7 @@ def speed_table(runs: dict[str, dict]) -> Table:
         "examples": lambda f: f"{f['examples']}",
         "examples a second, golden machine included": lambda f: f"{f['examples_per_second']}",
         "examples a second, without it": lambda f: f"{f['examples'] / _spent(f):.1f}",
-        "kilocycles a second of RTL time": lambda f: f"{f['kilocycles_per_second']}",
+        "kilocycles a second of RTL time": lambda f: f"{f['kilocycles_per_second']:,.4g}",
         "share of RTL, %": lambda f: f"{100 * f['seconds']['rtl'] / _spent(f):.0f}",
         "share of exchange, %": lambda f: f"{100 * f['seconds']['exchange'] / _spent(f):.0f}",
         "share of tile models, %": lambda f: f"{100 * f['seconds']['model'] / _spent(f):.0f}",

@@ -175,7 +175,7 @@ def cosim(options: CosimOptions, *, quiet=False, build_dir: Path = BUILD_DIR) ->
         "cycles": cycles,
         "cycles_per_example": round((cycles - report.cycles.get("transfer", 0)) / each, 2),
         "cycles_by_phase": report.cycles,
-        "kilocycles_per_second": round(cycles / seconds["rtl"] / 1e3, 1) if seconds else 0.0,
+        "kilocycles_per_second": round(cycles / seconds["rtl"] / 1e3, 3) if seconds else 0.0,
         "seconds": {k: round(v, 3) for k, v in seconds.items()},
         "build_seconds": round(built - start, 1),
     }

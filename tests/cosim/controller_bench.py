@@ -2,7 +2,7 @@
 """cocotb tests of the assembled controller, run by test_controller.py."""
 
 import cocotb
-from cocotb.triggers import ClockCycles, Timer
+from cocotb.triggers import ClockCycles, RisingEdge, Timer
 from cocotbext.axi import AxiResp, AxiStreamFrame
 from controller_host import (
     HARDWARE,
@@ -127,6 +127,26 @@ async def forgets_all_of_a_run_that_is_reset(dut):
             await host.set("CONTROL", reset=1, clear=1)
         await host.set("CONTROL", reset=1, clear=1)
     await train_anew(host)
+
+
+@TEST
+async def forgets_all_but_its_memories_at_a_reset(dut):
+    """Also a result that waits for the host."""
+    host = Host(dut)
+    await host.start()
+    await host.write_weights()
+    host.results.pause = True
+    await host.begin(host.place.train_pc, 3)
+    await host.send(PIXELS[:3], LABELS[:3])
+    await RisingEdge(dut.results__tvalid)
+    dut.rst.value = 1
+    await ClockCycles(dut.clk, 2)
+    assert not dut.results__tvalid.value
+    dut.rst.value = 0
+    await ClockCycles(dut.clk, 2)
+    assert (await host.get("STATUS")) == dict.fromkeys(await host.get("STATUS"), 0)
+    assert not dut.irq.value
+    assert not dut.results__tvalid.value
 
 
 @TEST

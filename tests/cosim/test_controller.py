@@ -20,4 +20,4 @@ def test_controller_behaves_on_its_buses(tmp_path, monkeypatch):
     harness = Harness(HARDWARE, feeders=False)
     verilog = write_verilog(harness, tmp_path / "harness.v", name="harness")
     names = run(build([verilog], "harness", public=ports(harness)), "controller_bench")
-    assert len(names) == 21
+    assert len(names) == 22

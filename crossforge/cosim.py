@@ -17,7 +17,7 @@ from cosim.cosimulate import build_controller, cosimulate, record_difference
 from cosim.job import Run
 from cosim.simulators import SIMULATORS, SimulationError
 from cosim.timing import NOMINAL, SHORT, Timing
-from cosim.tools import BUILD_DIR, ToolError, icarus_version, verilator_version, wave_format
+from cosim.tools import BUILD_DIR, ToolError, simulator_version, wave_format
 from cosim.waves import write_save_file
 from golden.config import TransferConfig
 from golden.hardware import ControllerConfig
@@ -31,8 +31,6 @@ from .experiments import EXPERIMENTS, configure, prepare
 __all__ = ["CosimOptions", "cosim", "verdict"]
 
 TIMINGS: dict[str, Timing] = {"nominal": NOMINAL, "short": SHORT}
-#: What raises an error if a simulator is missing.
-VERSIONS = {"verilator": verilator_version, "icarus": icarus_version}
 #: Experiments that run on a chip.
 PRESETS = tuple(name for name, e in EXPERIMENTS.items() if e.tile is not None)
 
@@ -101,7 +99,7 @@ def cosim(options: CosimOptions, *, quiet=False, build_dir: Path = BUILD_DIR) ->
     if options.interval is not None:
         fields = {n: getattr(chip.transfer, n) for n in TransferConfig.__dataclass_fields__}
         chip = chip.but(transfer=TransferConfig(**fields | {"interval": options.interval}))
-    hw = ControllerConfig.of(chip, lanes=options.lanes, transfer_lanes=min(8, options.lanes))
+    hw = ControllerConfig.of(chip, lanes=options.lanes)
     order = epoch_order(options.seed, 0, len(data.x_train))[: options.examples]
     run = Run(
         chip=chip,
@@ -113,7 +111,7 @@ def cosim(options: CosimOptions, *, quiet=False, build_dir: Path = BUILD_DIR) ->
     )
     # What cannot be is refused before minutes of work.
     Placement(chip, hw).setup(Machine(chip))
-    VERSIONS[options.simulator]()
+    simulator_version(options.simulator)
     if options.waves is not None:
         _check_waves(options.waves, options.simulator)
     console = Console(stderr=True, quiet=quiet)

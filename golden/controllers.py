@@ -30,9 +30,13 @@ class Controller:
     transfer_lanes: int = 8
 
     def hardware(self, lanes: int | None = None) -> ControllerConfig:
-        """Return the sizes of the controller, with other ``lanes`` if they are given."""
+        """Return the sizes of the controller.
+
+        Other ``lanes``, if they are given, also bound ``transfer_lanes``.
+        """
         lanes = self.lanes if lanes is None else lanes
-        return ControllerConfig.of(self.chip, lanes=lanes, transfer_lanes=self.transfer_lanes)
+        narrow = min(self.transfer_lanes, lanes)
+        return ControllerConfig.of(self.chip, lanes=lanes, transfer_lanes=narrow)
 
 
 CONTROLLERS = {

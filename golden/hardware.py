@@ -70,8 +70,13 @@ class ControllerConfig:
         _check_lanes(self.lanes, self.transfer_lanes)
 
     @classmethod
-    def of(cls, chip: ChipConfig, *, lanes: int = 64, transfer_lanes: int = 8):
-        """Return the smallest controller for a chip."""
+    def of(cls, chip: ChipConfig, *, lanes: int = 64, transfer_lanes: int | None = None):
+        """Return the smallest controller for a chip.
+
+        Without ``transfer_lanes`` it has 8, or ``lanes`` if these are fewer.
+        """
+        if transfer_lanes is None:
+            transfer_lanes = min(8, lanes)
         _check_lanes(lanes, transfer_lanes)
         n = len(chip.layers) - 1
         grids = [chip.grid(layer) for layer in range(n)]
@@ -83,7 +88,7 @@ class ControllerConfig:
             rows=max(b - a for r, _ in grids for a, b in pairwise(r)),
             cols=max(b - a for _, c in grids for a, b in pairwise(c)),
             lanes=lanes,
-            transfer_lanes=min(transfer_lanes, lanes),
+            transfer_lanes=transfer_lanes,
             depth=max(sum(rows[1:]) + cols[-1], sum(cols)),
             inputs=rows[0],
             random_depth=sum(rows) + sum(cols),

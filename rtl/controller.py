@@ -85,12 +85,20 @@ class ChipController(wiring.Component):
         hw = self.hw
         m.submodules.registers = regs = self._registers
         m.submodules.statistics = statistics = Statistics(hw.layers)
-        m.submodules.supervisor = supervisor = Supervisor(hw.tiles, moves=4 + 5 * hw.tiles)
-        abandon = supervisor.abandon
-        reset = ResetInserter(abandon)
         loader, sequencer = Loader(host_bytes(hw.lanes), hw.lanes, hw.inputs), Sequencer(hw.program)
         vectors, arbiter = VectorUnit(hw), TileArbiter(hw.lanes, hw.tiles)
         control = TransferControl(hw.tiles)
+        streams = [s for p in self.tiles for s in (p.cmd, p.x, p.y, p.w, p.r)]
+        moves = [
+            sequencer.finish,
+            loader.i.valid & loader.i.ready,
+            self.goals.tvalid & self.goals.tready,
+            self.results.tvalid & self.results.tready,
+            *(s.valid & s.ready for s in streams),
+        ]
+        m.submodules.supervisor = supervisor = Supervisor(hw.tiles, len(moves))
+        abandon = supervisor.abandon
+        reset = ResetInserter(abandon)
         m.submodules.loader = reset(loader)
         m.submodules.sequencer = reset(sequencer)
         m.submodules.vectors = reset(vectors)
@@ -307,14 +315,6 @@ class ChipController(wiring.Component):
         ]
 
         # --- what goes wrong
-        streams = [s for p in self.tiles for s in (p.cmd, p.x, p.y, p.w, p.r)]
-        moves = [
-            finish,
-            loader.i.valid & loader.i.ready,
-            self.goals.tvalid & self.goals.tready,
-            self.results.tvalid & self.results.tready,
-            *(s.valid & s.ready for s in streams),
-        ]
         m.d.comb += [
             supervisor.start.eq(regs.control.start),
             supervisor.done.eq(sequencer.done),

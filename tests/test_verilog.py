@@ -231,6 +231,12 @@ def test_lanes_of_a_preset_can_be_chosen():
     assert CONTROLLERS["mnist"].hardware(16) == CONTROLLERS["mnist-16"].hardware()
 
 
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_every_preset_can_have_two_lanes(name):
+    hardware = CONTROLLERS[name].hardware(2)
+    assert (hardware.lanes, hardware.transfer_lanes) == (2, 2)
+
+
 def test_blocks_are_summed_over_instances():
     lane = {"num_cells_by_type": {"$sdffe_7": 2, "$mux_7": 1}, "num_memory_bits": 40}
     statistics = {

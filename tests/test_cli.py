@@ -57,6 +57,7 @@ def test_train_prints_one_json_object(capsys, data):
     assert len(metrics["digest"]) == 64
 
 
+@pytest.mark.slow
 def test_train_writes_metrics_and_pictures(tmp_path, capsys, data):
     run(capsys, "--data", data, "--epochs", "1", "--out", str(tmp_path / "run"))
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
@@ -140,6 +141,7 @@ def test_train_resumes_a_finished_run_for_more_epochs(tmp_path, capsys, data):
     assert say == f"--epochs must be at least the 3 that {folder} has behind it, not 2"
 
 
+@pytest.mark.slow
 def test_resume_refuses_other_options_and_other_examples(tmp_path, capsys, data):
     folder = tmp_path / "run"
     run(capsys, "--data", data, *QUICK, "--out", str(folder))
@@ -202,6 +204,7 @@ def test_compare_takes_nothing_from_an_earlier_run_in_the_same_folder(tmp_path, 
         assert resumed["compare"][name]["digest"] == metrics["digest"]
 
 
+@pytest.mark.slow
 def test_compare_that_is_refused_loses_nothing(tmp_path, capsys, data):
     folder = tmp_path / "run"
     run(capsys, "--data", data, *QUICK, "--out", str(folder))
@@ -211,6 +214,7 @@ def test_compare_that_is_refused_loses_nothing(tmp_path, capsys, data):
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_resume_refuses_another_chip(tmp_path, capsys, data):
     folder = tmp_path / "run"
     run(capsys, "--data", data, *QUICK, "--out", str(folder))
@@ -246,6 +250,7 @@ def test_resume_refuses_options_that_nobody_can_ask_for(tmp_path, capsys, change
     assert say.startswith(f"{tmp_path / 'run.json'} cannot be read: {sentence}")
 
 
+@pytest.mark.slow
 def test_runs_in_software_resume_from_the_start_and_leave_no_old_pictures(tmp_path, capsys, data):
     folder = tmp_path / "run"
     run(capsys, "--data", data, *QUICK, "--out", str(folder))

@@ -384,8 +384,9 @@ async def takes_examples_goals_and_counts_however_slow_the_host_is(dut):
 async def reports_an_instruction_that_does_not_exist(dut):
     host = Host(dut)
     await host.start()
-    await host.bus.write_dword(host.place.map.address("PROGRAM", 7), 0xF)
-    await host.begin(7)
-    code, error = await host.interrupted(1_000)
-    assert (code, error["pc"]) == (ErrorCode.BAD_INSTRUCTION, 7)
+    for at in (7, 16, 31, 32, 63):
+        await host.bus.write_dword(host.place.map.address("PROGRAM", at), 0xF)
+        await host.begin(at)
+        code, error = await host.interrupted(1_000)
+        assert (code, error["pc"]) == (ErrorCode.BAD_INSTRUCTION, at)
     await Timer(1, "step")

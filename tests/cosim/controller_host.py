@@ -7,7 +7,7 @@ cocotbext-axi 0.1.28 runs on cocotb 2.1 as it is.
 import itertools
 import os
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import cocotb
@@ -43,7 +43,8 @@ CHIP = ChipConfig(
     transfer=TransferConfig(interval=4),
     seed=9,
 )
-HARDWARE = ControllerConfig.of(CHIP, lanes=4, transfer_lanes=2)
+#: With room for programs that start far behind the first one.
+HARDWARE = replace(ControllerConfig.of(CHIP, lanes=4, transfer_lanes=2), program=64)
 RNG = np.random.default_rng(3)
 PIXELS = RNG.integers(0, 256, (10, 9)).astype(np.uint8)
 LABELS = RNG.integers(0, 4, 10)

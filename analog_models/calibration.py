@@ -13,7 +13,7 @@ import numpy as np
 from .prng import BELL_SD
 from .tile import V_FRAC, W_FRAC, TileConfig
 
-__all__ = ["STEP_FRAC", "FixedTables", "calibrate"]
+__all__ = ["STEP_FRAC", "FixedTables", "calibrate", "worst"]
 
 #: Fractional bits of a pulse's step.
 STEP_FRAC = 4
@@ -117,11 +117,11 @@ class FixedTables:
         power = round((self.adc_noise * lsb * 256 / BELL_SD) ** 2)
         offset = _amp(self.adc_offset * lsb)
         noise = int((power + self.read_power * _MAX_SQUARE) ** 0.5)
-        for name, worst, room in (
+        for name, most, room in (
             ("adc_noise", 510 * noise + 128, 2**31),
-            ("adc_noise and adc_offset", _worst(0, noise) + _worst(0, offset) + lsb, _HEADROOM),
+            ("adc_noise and adc_offset", worst(0, noise) + worst(0, offset) + lsb, _HEADROOM),
         ):
-            if worst >= room:
+            if most >= room:
                 raise ValueError(
                     f"{name} must be smaller (LSB) at an ADC shift of {shift}, not "
                     f"{self.adc_noise:g} and {self.adc_offset:g}: they overflow the 32-bit sum"
@@ -133,8 +133,8 @@ def _amp(sd: float) -> int:
     return round(sd * 256 / BELL_SD)
 
 
-def _worst(mean: int, amp: int) -> int:
-    """Largest value of ``mean`` plus a bell of amplitude ``amp``."""
+def worst(mean: int, amp: int) -> int:
+    """Return the largest value of ``mean`` plus a bell of amplitude ``amp``."""
     return mean + ((510 * amp + 128) >> 8)
 
 
@@ -211,8 +211,8 @@ def calibrate(config: TileConfig, *, max_pulses: int = 31) -> FixedTables:
     reach = max(
         tables.v_max - min(0, tables.v_leak),
         max(0, tables.v_leak) - tables.v_min,
-    ) + _worst(0, tables.init_amp)
-    fast = ((reach + 2) >> 2) + 2 * _worst(0, tables.threshold_amp)
+    ) + worst(0, tables.init_amp)
+    fast = ((reach + 2) >> 2) + 2 * worst(0, tables.threshold_amp)
     object.__setattr__(tables, "w_max", slow + fast * tables.capacitor_updates)
     _check_widths(tables, config, max_pulses)
     return tables
@@ -244,7 +244,7 @@ def _check_widths(t: FixedTables, config: TileConfig, max_pulses: int) -> None:
             f"lie within 16 bits of v_init (unit / transconductance / 2 volts), "
             f"not {getattr(t, name)} codes",
         )
-    step = max(_worst(t.up, t.up_amp), _worst(t.down, t.down_amp))
+    step = max(worst(t.up, t.up_amp), worst(t.down, t.down_amp))
     fits(step < 32768, "dv_up and dv_down", f"be smaller (V): {step} does not fit 16 bits")
     factor = 16384 + max(t.slope_up, t.slope_down)
     fits(
@@ -254,20 +254,20 @@ def _check_widths(t: FixedTables, config: TileConfig, max_pulses: int) -> None:
     )
     span = t.v_max - t.v_min
     fits(
-        _worst(t.leak, t.leak_amp) * span < 2**31 - 2**16,
+        worst(t.leak, t.leak_amp) * span < 2**31 - 2**16,
         "tau_leak",
         "be longer (s): a tick of leakage overflows 32 bits",
     )
-    fits(_worst(t.drift_mean, t.drift_amp) < 2**15, "drift_nu", "be smaller")
+    fits(worst(t.drift_mean, t.drift_amp) < 2**15, "drift_nu", "be smaller")
     fits(
-        _worst(t.leak, t.leak_amp) < 2**15,
+        worst(t.leak, t.leak_amp) < 2**15,
         "tau_leak",
         "be longer (s): a cell must keep half of its charge from one ageing tick to the next",
     )
-    fits(_worst(0, t.response_amp) < 2**15, "set_spread", "be at most 2.3: it must fit 16 bits")
+    fits(worst(0, t.response_amp) < 2**15, "set_spread", "be at most 2.3: it must fit 16 bits")
     for name, least in (
-        ("dv_up", t.up - _worst(0, t.up_amp)),
-        ("dv_down", t.down - _worst(0, t.down_amp)),
+        ("dv_up", t.up - worst(0, t.up_amp)),
+        ("dv_down", t.down - worst(0, t.down_amp)),
     ):
         fits(
             least >= 1 or not t.capacitor_updates,

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bells: the noise of the next conversion, drawn ahead of it."""
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from analog_models.prng import GOLDEN
+
+from .mixer import BELL_LATENCY
+from .tile_layout import TileLayout
+
+__all__ = ["Bells", "bell_tag"]
+
+
+def bell_tag(layout: TileLayout):
+    """Layout of what goes through the mixer along with a word."""
+    return data.StructLayout({
+        "head": 1,  # the word is what others are counted from
+        "beat": range(layout.beats),
+        "lane": range(layout.lanes),
+    })
+
+
+class Bells(wiring.Component):
+    """Draw one bell for every result of the next conversion, whenever the mixer is free.
+
+    Golden: ``words(key, conversions, ...)`` in
+    :meth:`analog_models.fixed_tile.FixedTile._convert`. The number of a conversion is known
+    before it begins, so that its noise costs no time.
+
+    Parameters
+    ----------
+    layout : TileLayout
+
+    Members
+    -------
+    restart : ``In(1)``
+        ``conversions`` changes at the end of this cycle: draw anew.
+    key : ``In(32)``, conversions : ``In(32)``
+    drawn : ``Out``
+        Bells that are written, from the first one on.
+    pause : ``In(1)``
+        The mixer is not free.
+    valid : ``Out(1)``, word : ``Out(32)``, tag : ``Out(bell_tag(layout))``
+        Request to the mixer.
+    head_valid : ``In(1)``, head : ``In(32)``
+        The mixed word of a request that was a head.
+    bell_valid : ``In(1)``
+        The bell of a request that was none comes out of the mixer.
+    write : ``Out(1)``
+        It is one of this conversion, to be kept at the place that its tag says.
+    """
+
+    def __init__(self, layout: TileLayout):
+        self.layout = layout
+        most = max(layout.rows, layout.cols)
+        super().__init__({
+            "restart": In(1),
+            "key": In(32),
+            "conversions": In(32),
+            "drawn": Out(range(most + 1)),
+            "pause": In(1),
+            "valid": Out(1),
+            "word": Out(32),
+            "tag": Out(bell_tag(layout)),
+            "head_valid": In(1),
+            "head": In(32),
+            "bell_valid": In(1),
+            "write": Out(1),
+        })
+
+    def elaborate(self, platform):
+        return ResetInserter(self.restart)(self._machine())
+
+    def _machine(self):
+        m = Module()
+        most = max(self.layout.rows, self.layout.cols)
+        word, left = Signal(32), Signal(range(most + 1))
+        settle = Signal(range(BELL_LATENCY + 1), init=BELL_LATENCY)
+        beat, lane = Signal(range(self.layout.beats)), Signal(range(self.layout.lanes))
+        m.d.comb += [self.tag.beat.eq(beat), self.tag.lane.eq(lane)]
+        with m.FSM():
+            with m.State("SETTLE"):  # until what was drawn before is out of the mixer
+                m.d.sync += settle.eq(settle - 1)
+                with m.If(settle == 0):
+                    m.next = "HEAD"
+            with m.State("HEAD"):
+                m.d.comb += [
+                    self.valid.eq(~self.pause),
+                    self.word.eq(self.key + self.conversions),
+                    self.tag.head.eq(1),
+                ]
+                with m.If(self.valid):
+                    m.next = "WAIT"
+            with m.State("WAIT"):
+                with m.If(self.head_valid):
+                    m.d.sync += [word.eq(self.head), left.eq(most)]
+                    m.next = "WORDS"
+            with m.State("WORDS"):
+                m.d.comb += [
+                    self.valid.eq(~self.pause & left.any()),
+                    self.word.eq(word),
+                    self.write.eq(self.bell_valid),
+                ]
+                with m.If(self.valid):
+                    m.d.sync += [
+                        word.eq(word + GOLDEN),
+                        left.eq(left - 1),
+                        Cat(lane, beat).eq(Cat(lane, beat) + 1),
+                    ]
+        with m.If(self.write):
+            m.d.sync += self.drawn.eq(self.drawn + 1)
+        return m

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lane: the cells of every so-many-th column of an emulated tile, and their arithmetic."""
+
+from amaranth import *
+from amaranth.lib import data, enum, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from analog_models.calibration import STEP_FRAC
+from analog_models.tile import V_FRAC, W_FRAC
+
+from .tile_layout import TileLayout
+
+__all__ = ["CONVERT_STAGES", "STEP_STAGE", "Convert", "Lane", "Mode", "Store", "Walk"]
+
+#: Stage in which a lane writes the capacitor of a cell back; 0 is that of the address.
+STEP_STAGE = 8
+#: Cycles from the bell of a conversion to its code.
+CONVERT_STAGES = 5
+
+
+class Mode(enum.Enum, shape=2):
+    """What the lanes do with the cells that they read."""
+
+    FORWARD = 0  # multiply by the row's code and add up in each lane; READ too
+    BACKWARD = 1  # multiply by each lane's code
+    STEP = 2  # move capacitors by pulses
+    LEAK = 3  # move capacitors by a tick of leakage
+
+
+class Walk(data.Struct):
+    """What happens to the cells in one stage of the lanes."""
+
+    valid: 1
+    fresh: 1  # FORWARD: the first row, whose products start the sums
+    word: 9  # FORWARD: the word of the row
+
+
+class Convert(data.Struct):
+    """Which sum a stage of the conversion handles."""
+
+    valid: 1
+    kind: 2  # FORWARD, BACKWARD or READ: which range
+    beat: 9  # of the result
+    empty: 1  # no cell was multiplied
+
+
+class Store(data.Struct):
+    """What is written into all memories of cells at once."""
+
+    v: 1
+    g_plus: 1
+    g_minus: 1
+    step: 1
+    fixed: 1
+
+
+class Lane(wiring.Component):
+    """Cells in memory, their weights, and what multiplies, steps and converts them.
+
+    Golden: :class:`analog_models.fixed_tile.FixedTile`. One cell a cycle. The mode and the
+    polarity hold until all stages are empty; stage ``k`` is ``k`` cycles after the address.
+
+    ======  ===========================  ==================================
+    stage   FORWARD, BACKWARD            STEP, LEAK
+    ======  ===========================  ==================================
+    1, 2    the memories answer          the same
+    3, 4    fast and slow part, F        state * slope; pulses * step
+    5       weight and code              factor and step; distance and leak
+    6       product                      product
+    7       added to the sum             size of the step
+    8       (the tile adds up lanes)     new state, written
+    ======  ===========================  ==================================
+
+    A sum is converted in five stages: its noise is a bell times an amplitude of twice the width
+    of a multiplier, for which both multipliers are used.
+
+    Parameters
+    ----------
+    layout : TileLayout
+    cells : bool
+        Whether there are cells; a lane without only converts.
+
+    Members
+    -------
+    mode : ``In(Mode)``, negative : ``In(1)``
+    addr : ``In``
+        Stage 0.
+    column : ``In(signed(8))``
+        Stage 0: code of the lane's column, or its pulses.
+    opposite : ``In(1)``
+        Stage 0: the row's pulse is negative.
+    code : ``In(signed(9))``
+        Stage 4: code of the row.
+    v_ref : ``In(signed(16))``
+        Stage 2: reference cell of the row.
+    walk : ``In(Walk)``
+        Stage 6.
+    write : ``In(1)``, write_addr : ``In``
+        Stage 8: write the new state.
+    store : ``In(Store)``, bus : ``In(32)``
+        Write to ``write_addr`` from outside.
+    v, g_plus, g_minus : ``Out``
+        Stage 2: what the memories hold.
+    product : ``Out(signed(26))``
+        Stage 6.
+    total : ``In(signed(32))``, total_en : ``In(1)``, total_beat : ``In``
+        A sum from outside.
+    bell_data : ``In(signed(11))``, bell_en : ``In(1)``, bell_beat : ``In``
+        Noise of a result to come.
+    convert : ``In(data.ArrayLayout(Convert, 5))``
+        Stages of the conversion.
+    amp : ``In``
+        Amplitude of the noise.
+    offset : ``In(signed)``
+        Conversion stage 2: offset of the converter, and half an LSB.
+    y : ``Out(signed(12))``
+        Conversion stage 5: the code.
+    """
+
+    def __init__(self, layout: TileLayout, *, cells=True):
+        self.layout, self.cells = layout, cells
+        super().__init__({
+            "mode": In(Mode),
+            "negative": In(1),
+            "addr": In(range(layout.depth)),
+            "column": In(signed(8)),
+            "opposite": In(1),
+            "code": In(signed(9)),
+            "v_ref": In(signed(16)),
+            "walk": In(Walk),
+            "write": In(1),
+            "write_addr": In(range(layout.depth)),
+            "store": In(Store),
+            "bus": In(32),
+            "v": Out(signed(16)),
+            "g_plus": Out(layout.g_bits),
+            "g_minus": Out(layout.g_bits),
+            "product": Out(signed(26)),
+            "total": In(signed(32)),
+            "total_en": In(1),
+            "total_beat": In(range(layout.beats)),
+            "bell_data": In(signed(11)),
+            "bell_en": In(1),
+            "bell_beat": In(range(layout.beats)),
+            "convert": In(data.ArrayLayout(Convert, CONVERT_STAGES)),
+            "amp": In(layout.power_bits // 2),
+            "offset": In(signed(layout.adc_offset_bits)),
+            "y": Out(signed(12)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        layout, t = self.layout, self.layout.tables
+
+        # --- two multipliers, and what they get
+        a_left, a_right, a = Signal(signed(18)), Signal(signed(18)), Signal(signed(36))
+        b_left, b_right, b = Signal(signed(18)), Signal(signed(18)), Signal(signed(36))
+        m.d.sync += [a.eq(a_left * a_right), b.eq(b_left * b_right)]
+        m.d.comb += self.product.eq(a)
+
+        if self.cells:
+            self._cells(m, a, a_left, a_right, b, b_left, b_right)
+
+        # --- sums
+        m.submodules.sums = sums = Memory(shape=signed(32), depth=layout.beats, init=[])
+        sum_write, sum_read = sums.write_port(), sums.read_port(domain="comb")
+        with m.If(self.total_en):
+            m.d.comb += [
+                sum_write.addr.eq(self.total_beat),
+                sum_write.data.eq(self.total),
+                sum_write.en.eq(1),
+            ]
+        with m.Else():
+            m.d.comb += [
+                sum_write.addr.eq(self.walk.word),
+                sum_write.data.eq(Mux(self.walk.fresh, 0, sum_read.data) + a),
+                sum_write.en.eq(self.walk.valid & (self.mode == Mode.FORWARD)),
+            ]
+
+        # --- conversion: noise is bell * amp, the amplitude in two halves
+        half = min(16, layout.power_bits // 2)
+        m.submodules.bells = bells = Memory(shape=signed(11), depth=layout.beats, init=[])
+        bell_write, bell_read = bells.write_port(), bells.read_port(domain="comb")
+        c = self.convert
+        m.d.comb += [
+            bell_write.addr.eq(self.bell_beat),
+            bell_write.data.eq(self.bell_data),
+            bell_write.en.eq(self.bell_en),
+            bell_read.addr.eq(c[0].beat),
+            sum_read.addr.eq(Mux(c[2].valid, c[2].beat, self.walk.word)),
+        ]
+        with m.If(c[0].valid):
+            m.d.sync += [
+                a_left.eq(bell_read.data),
+                a_right.eq(self.amp[half:]),
+                b_left.eq(bell_read.data),
+                b_right.eq(self.amp[:half]),
+            ]
+        noise, base, total = Signal(signed(36)), Signal(signed(32)), Signal(signed(32))
+        m.d.sync += [
+            noise.eq((a << half) + b + 128),
+            base.eq(Mux(c[2].empty, 0, sum_read.data) + self.offset),
+            total.eq(base + (noise >> 8)),
+        ]
+        with m.Switch(c[4].kind):
+            for kind, (shift, bits) in enumerate(
+                zip(layout.shifts, (t.adc_bits, t.adc_bits, t.read_bits), strict=True)
+            ):
+                with m.Case(kind):
+                    m.d.sync += self.y.eq(_clip(total >> shift, bits))
+        return m
+
+    def _cells(self, m, a, a_left, a_right, b, b_left, b_right):
+        layout, t = self.layout, self.layout.tables
+        g, step, leak = layout.g_bits, layout.step_bits, layout.leak_bits
+
+        def memory(name, shape, field, data):
+            m.submodules[name] = memory = Memory(shape=shape, depth=layout.depth, init=[])
+            read, write = memory.read_port(), memory.write_port()
+            out = Signal(shape, name=f"{name}_2")
+            m.d.comb += [
+                read.addr.eq(self.addr),
+                write.addr.eq(self.write_addr),
+                write.data.eq(data),
+                write.en.eq(field),
+            ]
+            m.d.sync += out.eq(read.data)
+            return out
+
+        state = Signal(signed(16))  # stage 8
+        v_2 = memory(
+            "v",
+            signed(16),
+            self.store.v | self.write,
+            Mux(self.write, state, self.bus[:16].as_signed()),
+        )
+        plus_2 = memory("g_plus", g, self.store.g_plus, self.bus[:g])
+        minus_2 = memory("g_minus", g, self.store.g_minus, self.bus[16 : 16 + g])
+        steps_2 = memory(
+            "steps", 2 * step, self.store.step, Cat(self.bus[:step], self.bus[16 : 16 + step])
+        )
+        offset = layout.offset_bits
+        fixed_2 = memory(
+            "fixed",
+            offset + leak,
+            self.store.fixed,
+            Cat(self.bus[:offset], self.bus[16 : 16 + leak]),
+        )
+        m.d.comb += [self.v.eq(v_2), self.g_plus.eq(plus_2), self.g_minus.eq(minus_2)]
+
+        # --- what comes along
+        def later(value, stages):
+            """Delay; a list with the value after 0, 1, .. cycles."""
+            out = [value]
+            for _ in range(stages):
+                following = Signal(Shape.cast(value.shape()))
+                m.d.sync += following.eq(out[-1])
+                out.append(following)
+            return out
+
+        column = later(self.column, 4)
+        up_0 = Signal()
+        m.d.comb += up_0.eq((self.column[-1] ^ self.opposite ^ self.negative) == 0)
+        up = later(up_0, 7)
+        v = [None, None, *later(v_2, 5)]  # by stage
+
+        # --- weight: fast and slow part
+        slow_3, slow_4 = Signal(signed(g + 1)), Signal(signed(g + 1 + t.gain.bit_length()))
+        fast_3, fast_4 = Signal(signed(16)), Signal(signed(17))
+        offset_3 = Signal(signed(offset))
+        half = 1 << (V_FRAC - W_FRAC - 1)
+        m.d.sync += [
+            slow_3.eq(plus_2 - minus_2),
+            fast_3.eq((v_2 - self.v_ref + half) >> (V_FRAC - W_FRAC)),
+            offset_3.eq(fixed_2[:offset].as_signed()),
+            slow_4.eq(sum(slow_3 << i for i in range(t.gain.bit_length()) if t.gain >> i & 1)),
+            fast_4.eq(fast_3 + offset_3),
+        ]
+        weight_4 = Signal(signed(16))
+        m.d.comb += weight_4.eq(Mux(self.negative, slow_4 - fast_4, slow_4 + fast_4))
+
+        # --- step: pulses times step in adders, in stage 4
+        pulses_2, chosen_2 = Signal(5), Signal(step)
+        m.d.comb += [
+            pulses_2.eq(abs(column[2])),
+            chosen_2.eq(Mux(up[2], steps_2[:step], steps_2[step:])),
+        ]
+        parts = [Signal(step + 4, name=f"part_{i}") for i in range(3)]
+        stepped_4 = Signal(step + 5)
+        for i, part in enumerate(parts):
+            bits = range(2 * i, min(2 * i + 2, 5))
+            m.d.sync += part.eq(sum(Mux(pulses_2[k], chosen_2 << (k - 2 * i), 0) for k in bits))
+        m.d.sync += stepped_4.eq(parts[0] + (parts[1] << 2) + (parts[2] << 4))
+        factor = Signal(signed(18))  # from the product of stage 4
+        m.d.comb += factor.eq(16384 + Mux(up[4], -(a >> 15), a >> 15))
+        leak_3, leak_4, away_4 = Signal(leak), Signal(leak), Signal(signed(17))
+        m.d.sync += [
+            leak_3.eq(fixed_2[offset:]),
+            leak_4.eq(leak_3),
+            away_4.eq(t.v_leak - v[3]),
+        ]
+
+        with m.Switch(self.mode):
+            with m.Case(Mode.STEP):
+                m.d.sync += [
+                    a_left.eq(v_2),
+                    a_right.eq(Mux(up[2], t.slope_up, t.slope_down)),
+                    b_left.eq(stepped_4),
+                    b_right.eq(factor),
+                ]
+            with m.Case(Mode.LEAK):
+                m.d.sync += [b_left.eq(away_4), b_right.eq(leak_4)]
+            with m.Default():
+                m.d.sync += [
+                    a_left.eq(Mux(self.mode == Mode.FORWARD, self.code, column[4])),
+                    a_right.eq(weight_4),
+                ]
+
+        # --- the new state
+        size_7, moved_8 = Signal(signed(20)), Signal(signed(21))
+        grow = 14 + STEP_FRAC
+        leaks = self.mode == Mode.LEAK
+        with m.If(leaks):
+            m.d.sync += size_7.eq((b + 32768) >> 16)
+        with m.Else():
+            m.d.sync += size_7.eq((b + (1 << (grow - 1))) >> grow)
+        m.d.sync += moved_8.eq(Mux(leaks | up[7], v[7] + size_7, v[7] - size_7))
+        with m.If(leaks):
+            m.d.comb += state.eq(moved_8)
+        with m.Elif(moved_8 < t.v_min):
+            m.d.comb += state.eq(t.v_min)
+        with m.Elif(moved_8 > t.v_max):
+            m.d.comb += state.eq(t.v_max)
+        with m.Else():
+            m.d.comb += state.eq(moved_8)
+
+
+def _clip(value, bits):
+    """Saturate to ``bits`` bits, signed: where the bits above the sign differ from it."""
+    high = value[bits - 1 :]
+    sign = value[-1]
+    limit = Cat(sign.replicate(bits - 1) ^ ((1 << (bits - 1)) - 1), sign)
+    return Mux(high.all() | ~high.any(), value[:bits], limit).as_signed()

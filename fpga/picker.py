@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Picker: the codes of a vector that are not zero, one a cycle."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.reduce import or_tree
+
+__all__ = ["Picker", "pick"]
+
+
+def pick(beats, lanes, bits):
+    """Layout of a code and its place."""
+    return data.StructLayout({"beat": range(beats), "lane": range(lanes), "code": bits})
+
+
+class Picker(wiring.Component):
+    """Pick the codes of a vector in order, or only those that are not zero.
+
+    Latency 2 cycles from ``start``, then one code a cycle; a beat without a code takes a cycle.
+
+    Parameters
+    ----------
+    beats, lanes : int
+        Beats of the longest vector, and codes in a beat.
+    bits : int
+        Of a code.
+
+    Members
+    -------
+    start : ``In(1)``
+        Begin; the inputs below hold until ``busy`` falls.
+    busy : ``Out(1)``
+        From the cycle after ``start`` until the last code is taken.
+    all : ``In(1)``
+        Codes that are zero too.
+    count : ``In``
+        Codes in the vector.
+    available : ``In``
+        Beats of it that have arrived.
+    beat : ``Out``, codes : ``In(data.ArrayLayout(bits, lanes))``
+        Asynchronous read port of the memory of the vector.
+    o : ``Out(stream.Signature(pick(beats, lanes, bits)))``
+    """
+
+    def __init__(self, beats, lanes, bits):
+        self.beats, self.lanes, self.bits = beats, lanes, bits
+        super().__init__({
+            "start": In(1),
+            "busy": Out(1),
+            "all": In(1),
+            "count": In(range(beats * lanes + 1)),
+            "available": In(range(beats + 1)),
+            "beat": Out(range(beats)),
+            "codes": In(data.ArrayLayout(bits, lanes)),
+            "o": Out(stream.Signature(pick(beats, lanes, bits))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        left = Signal.like(self.count)  # codes that were not looked at
+        mask, codes, beat = Signal(self.lanes), Signal.like(self.codes), Signal.like(self.beat)
+        lowest, rest = Signal(self.lanes), Signal(self.lanes)
+        pop, load = Signal(), Signal()
+        wanted = Cat((self.all | self.codes[k].any()) & (left > k) for k in range(self.lanes))
+        m.d.comb += [
+            rest.eq(mask & (mask - 1)),
+            lowest.eq(mask & ~rest),
+            pop.eq(mask.any() & (~self.o.valid | self.o.ready)),
+            load.eq(
+                left.any() & (self.beat < self.available) & (~mask.any() | (pop & ~rest.any()))
+            ),
+            self.busy.eq(left.any() | mask.any() | self.o.valid),
+        ]
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(pop):
+            picked = [Mux(lowest[k], codes[k], 0) for k in range(self.lanes)]
+            index = [Mux(lowest[k], k, 0) for k in range(self.lanes)]
+            m.d.sync += [
+                self.o.valid.eq(1),
+                self.o.p.beat.eq(beat),
+                self.o.p.lane.eq(or_tree(index)),
+                self.o.p.code.eq(or_tree(picked)),
+                mask.eq(rest),
+            ]
+        with m.If(load):
+            m.d.sync += [
+                mask.eq(wanted),
+                codes.eq(self.codes),
+                beat.eq(self.beat),
+                self.beat.eq(self.beat + 1),
+                left.eq(Mux(left > self.lanes, left - self.lanes, 0)),
+            ]
+        with m.If(self.start):
+            m.d.sync += [left.eq(self.count), self.beat.eq(0), mask.eq(0)]
+        return m

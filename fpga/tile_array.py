@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The array of an emulated tile: its lanes, and everything that works on all of them."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from rtl.reduce import add_tree, or_tree
+
+from .bells import Bells, bell_tag
+from .cells import CellEngine, Item, Task, item
+from .lane import CONVERT_STAGES, STEP_STAGE, Convert, Lane, Mode
+from .mixer import Mixer
+from .picker import pick
+from .reference import LEAK_STAGE, Reference
+from .tile_input import COLUMN
+from .tile_layout import KEYS, Plane, TileLayout
+from .walker import Visit
+
+__all__ = ["TileArray"]
+
+#: Stage of the lanes in which their products are there, and in which they are added up.
+_PRODUCT, _TOTAL = 6, 8
+
+
+class TileArray(wiring.Component):
+    """Lanes, reference cells, converters, cell engine and the mixer that these share.
+
+    Parameters
+    ----------
+    layout : TileLayout
+
+    Members
+    -------
+    mode : ``In(Mode)``, negative : ``In(1)``
+    visit : ``In(Visit)``
+        Stage 0 of the lanes.
+    codes : ``In(data.ArrayLayout(COLUMN, lanes))``
+        Stage 0: codes or pulses of the columns of the word.
+    moving : ``Out(1)``
+        A visit is not over.
+    start, task, row, columns, columns_busy, busy, writes, keys
+        See :class:`fpga.cells.CellEngine`.
+    conversions : ``In(32)``, restart : ``In(1)``, drawn : ``Out``
+        See :class:`fpga.bells.Bells`.
+    convert : ``In(1)``, beat : ``In``, kind : ``In(2)``
+        Convert the sums of a beat.
+    empty : ``In(1)``, amp : ``In``
+        All sums are 0; amplitude of the noise.
+    y : ``Out(data.ArrayLayout(signed(12), lanes))``, y_valid : ``Out(1)``, y_kind : ``Out(2)``
+        Codes, 5 cycles later.
+    host : ``In(1)``, plane, index, w_data : ``In``, host_write : ``In(1)``
+        The host has the memories; write a word of them.
+    r_data : ``Out(32)``
+        What is there, 4 cycles later.
+    """
+
+    def __init__(self, layout: TileLayout):
+        self.layout = layout
+        super().__init__({
+            "mode": In(Mode),
+            "negative": In(1),
+            "visit": In(Visit),
+            "codes": In(data.ArrayLayout(COLUMN, layout.lanes)),
+            "moving": Out(1),
+            "start": In(1),
+            "task": In(Task),
+            "row": In(9),
+            "columns": In(stream.Signature(pick(layout.beats, layout.lanes, COLUMN))),
+            "columns_busy": In(1),
+            "busy": Out(1),
+            "writes": In(32),
+            "keys": In(data.ArrayLayout(32, len(KEYS))),
+            "conversions": In(32),
+            "restart": In(1),
+            "drawn": Out(range(max(layout.rows, layout.cols) + 1)),
+            "convert": In(1),
+            "beat": In(range(layout.beats)),
+            "kind": In(2),
+            "empty": In(1),
+            "amp": In(layout.power_bits // 2),
+            "y": Out(data.ArrayLayout(signed(12), layout.lanes)),
+            "y_valid": Out(1),
+            "y_kind": Out(2),
+            "host": In(1),
+            "plane": In(3),
+            "index": In(18),
+            "w_data": In(32),
+            "host_write": In(1),
+            "r_data": Out(32),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        layout = self.layout
+        lanes = [Lane(layout, cells=k < layout.cell_lanes) for k in range(layout.lanes)]
+        for k, lane in enumerate(lanes):
+            m.submodules[f"lane_{k}"] = lane
+        self._draw(m, lanes)
+        self._walk(m, lanes)
+        self._convert(m, lanes)
+        self._store(m, lanes)
+        return m
+
+    def _draw(self, m, lanes):
+        """Share the mixer: cells first, then the noise of conversions."""
+        layout = self.layout
+        places = data.UnionLayout({"bell": bell_tag(layout), "item": item(layout)})
+        tag = data.StructLayout({"cells": 1, "head": 1, "place": places})
+        m.submodules.mixer = mixer = Mixer(tag)
+        m.submodules.bells = bells = Bells(layout)
+        m.submodules.cells = cells = self._cells = CellEngine(layout)
+        wiring.connect(m, wiring.flipped(self.columns), cells.columns)
+        m.d.comb += [
+            cells.start.eq(self.start),
+            cells.task.eq(self.task),
+            cells.row.eq(self.row),
+            cells.writes.eq(self.writes),
+            cells.keys.eq(self.keys),
+            cells.columns_busy.eq(self.columns_busy),
+            self.busy.eq(cells.busy),
+            bells.restart.eq(self.restart),
+            bells.key.eq(self.keys[0]),
+            bells.conversions.eq(self.conversions),
+            bells.pause.eq(cells.busy),
+            self.drawn.eq(bells.drawn),
+        ]
+        with m.If(cells.valid):
+            m.d.comb += [
+                mixer.i_valid.eq(1),
+                mixer.i_word.eq(cells.word),
+                mixer.i_tag.cells.eq(1),
+                mixer.i_tag.head.eq(cells.head),
+                mixer.i_tag.place.item.eq(cells.tag),
+            ]
+        with m.Else():
+            m.d.comb += [
+                mixer.i_valid.eq(bells.valid),
+                mixer.i_word.eq(bells.word),
+                mixer.i_tag.head.eq(bells.tag.head),
+                mixer.i_tag.place.bell.eq(bells.tag),
+            ]
+        head = mixer.word_valid & mixer.word_tag.head
+        bell = mixer.bell_valid & ~mixer.bell_tag.head
+        m.d.comb += [
+            cells.head_valid.eq(head & mixer.word_tag.cells),
+            cells.head_word.eq(mixer.word),
+            cells.bell_valid.eq(bell & mixer.bell_tag.cells),
+            cells.bell.eq(mixer.bell),
+            cells.bell_item.eq(mixer.bell_tag.place.item),
+            bells.head_valid.eq(head & ~mixer.word_tag.cells),
+            bells.head.eq(mixer.word),
+            bells.bell_valid.eq(bell & ~mixer.bell_tag.cells),
+        ]
+        place = mixer.bell_tag.place.bell
+        for k, lane in enumerate(lanes):
+            m.d.comb += [
+                lane.bell_data.eq(mixer.bell),
+                lane.bell_beat.eq(place.beat),
+                lane.bell_en.eq(bells.write & (place.lane == k)),
+            ]
+
+    def _walk(self, m, lanes):
+        """Pass visits on from stage to stage; add up the lanes' products."""
+        layout = self.layout
+        visits = [self.visit]
+        for k in range(1, STEP_STAGE + 1):
+            visit = Signal(Visit, name=f"visit_{k}")
+            m.d.sync += visit.eq(visits[-1])
+            visits.append(visit)
+        self._visits = visits
+        m.d.comb += self.moving.eq(Cat(v.valid for v in visits).any())
+
+        m.submodules.reference = reference = self._reference = Reference(layout)
+        leaks = self.mode == Mode.LEAK
+        m.d.comb += [
+            reference.row.eq(Mux(self.host, self.index, self.visit.row)),
+            reference.leak.eq(visits[LEAK_STAGE].valid & visits[LEAK_STAGE].first & leaks),
+            reference.leak_row.eq(visits[LEAK_STAGE].row),
+        ]
+        writes = visits[STEP_STAGE].valid & (leaks | (self.mode == Mode.STEP))
+        for k, lane in enumerate(lanes):
+            m.d.comb += [
+                lane.mode.eq(self.mode),
+                lane.negative.eq(self.negative),
+                lane.column.eq(self.codes[k][:8]),
+                lane.opposite.eq(self.visit.code[-1]),
+                lane.code.eq(visits[4].code),
+                lane.v_ref.eq(reference.v),
+                lane.walk.valid.eq(visits[_PRODUCT].valid),
+                lane.walk.fresh.eq(visits[_PRODUCT].fresh),
+                lane.walk.word.eq(visits[_PRODUCT].word),
+                lane.write.eq(writes),
+            ]
+
+        # BACKWARD: all lanes of a word, then all words of a row
+        products = [lane.product for lane in lanes[: layout.cell_lanes]]
+        fours = []
+        for k in range(0, len(products), 4):
+            four = Signal(signed(28), name=f"four_{k}")
+            m.d.sync += four.eq(add_tree(products[k : k + 4]))
+            fours.append(four)
+        word, row, total = Signal(signed(32)), Signal(signed(32)), Signal(signed(32))
+        visit = visits[_TOTAL]
+        m.d.sync += word.eq(add_tree(fours))
+        m.d.comb += total.eq(Mux(visit.first, 0, row) + word)
+        with m.If(visit.valid):
+            m.d.sync += row.eq(total)
+        shift = exact_log2(layout.lanes)
+        over = visit.valid & visit.last & (self.mode == Mode.BACKWARD)
+        for k, lane in enumerate(lanes):
+            m.d.comb += [
+                lane.total.eq(total),
+                lane.total_beat.eq(visit.row >> shift),
+                lane.total_en.eq(over & (visit.row[:shift] == k)),
+            ]
+
+    def _convert(self, m, lanes):
+        """Pass conversions on from stage to stage."""
+        layout = self.layout
+        stages = [Signal(Convert, name="convert_0")]
+        m.d.comb += [
+            stages[0].valid.eq(self.convert),
+            stages[0].kind.eq(self.kind),
+            stages[0].beat.eq(self.beat),
+            stages[0].empty.eq(self.empty),
+        ]
+        for k in range(1, CONVERT_STAGES + 1):
+            stage = Signal(Convert, name=f"convert_{k}")
+            m.d.sync += stage.eq(stages[-1])
+            stages.append(stage)
+        bits = layout.adc_offset_bits
+        starts = (0, layout.words, layout.words + layout.row_beats)
+        m.submodules.offsets = offsets = Memory(
+            shape=bits * layout.lanes, depth=starts[-1] + layout.words, init=[]
+        )
+        read, write = offsets.read_port(), offsets.write_port(granularity=bits)
+        shift = exact_log2(layout.lanes)
+        stored = self.host_write & (self.plane == Plane.OFFSET)
+        m.d.comb += [
+            read.addr.eq(stages[1].beat + Array(starts)[stages[1].kind]),
+            write.addr.eq(self.index >> shift),
+            write.data.eq(self.w_data[:bits].replicate(layout.lanes)),
+            write.en.eq(Mux(stored, 1 << self.index[:shift], 0)),
+            self.y_valid.eq(stages[-1].valid),
+            self.y_kind.eq(stages[-1].kind),
+        ]
+        for k, lane in enumerate(lanes):
+            m.d.comb += [lane.convert[i].eq(stages[i]) for i in range(CONVERT_STAGES)]
+            m.d.comb += [
+                lane.amp.eq(self.amp),
+                lane.offset.eq(read.data.word_select(k, bits)),
+                self.y[k].eq(lane.y),
+            ]
+
+    def _store(self, m, lanes):
+        """Let the cell engine and the host at the memories."""
+        layout, cells, reference = self.layout, self._cells, self._reference
+        shift = exact_log2(layout.lanes)
+        base = Signal(range(layout.depth))
+        words = layout.words
+        m.d.sync += base.eq(sum(self.row << i for i in range(words.bit_length()) if words >> i & 1))
+        addr, write_addr = Signal(range(layout.depth)), Signal(range(layout.depth))
+        bus = Signal(32)
+        place = cells.place
+        capacitor = (place.kind == Item.INIT) | (place.kind == Item.REFERENCE)
+        with m.If(self.host):
+            m.d.comb += [
+                addr.eq(self.index >> shift),
+                write_addr.eq(self.index >> shift),
+                bus.eq(self.w_data),
+            ]
+        with m.Else():
+            m.d.comb += [
+                addr.eq(Mux(cells.busy, base + cells.look.beat, self.visit.addr)),
+                write_addr.eq(Mux(cells.busy, base + place.beat, self._visits[STEP_STAGE].addr)),
+                bus[:16].eq(Mux(capacitor, cells.v, cells.g)),
+                bus[16:].eq(cells.g),
+            ]
+        for k, lane in enumerate(lanes):
+            m.d.comb += [lane.addr.eq(addr), lane.write_addr.eq(write_addr), lane.bus.eq(bus)]
+            with m.If(self.host):
+                here = self.host_write & (self.index[:shift] == k)
+                m.d.comb += [
+                    lane.store.v.eq(here & (self.plane == Plane.V)),
+                    lane.store.g_plus.eq(here & (self.plane == Plane.G)),
+                    lane.store.g_minus.eq(here & (self.plane == Plane.G)),
+                    lane.store.step.eq(here & (self.plane == Plane.STEP)),
+                    lane.store.fixed.eq(here & (self.plane == Plane.FIXED)),
+                ]
+            with m.Else():
+                here = cells.store & (place.lane == k)
+                m.d.comb += [
+                    lane.store.v.eq(here & (place.kind == Item.INIT)),
+                    lane.store.g_plus.eq(here & ~capacitor & ~place.minus),
+                    lane.store.g_minus.eq(here & ~capacitor & place.minus),
+                ]
+        m.d.comb += [
+            reference.bus.eq(bus),
+            reference.store_leak.eq(self.host),
+            reference.store_row.eq(Mux(self.host, self.index, self.row)),
+            reference.store.eq(
+                Mux(
+                    self.host,
+                    self.host_write & (self.plane == Plane.REFERENCE),
+                    cells.store & (place.kind == Item.REFERENCE),
+                )
+            ),
+        ]
+
+        # one lane's cell, for the cell engine and the host
+        lane_of, minus = Signal(range(layout.lanes)), Signal()
+        m.d.comb += lane_of.eq(Mux(self.host, self.index[:shift], cells.look_lane))
+        g_plus, g_minus = Signal(layout.g_bits), Signal(layout.g_bits)
+        v, plane = Signal(signed(16)), self.plane
+
+        def chosen(name):
+            values = [getattr(lane, name) for lane in lanes[: layout.cell_lanes]]
+            return or_tree([Mux(lane_of == k, value, 0) for k, value in enumerate(values)])
+
+        m.d.sync += [
+            g_plus.eq(chosen("g_plus")),
+            g_minus.eq(chosen("g_minus")),
+            v.eq(chosen("v")),
+            minus.eq(cells.look_minus),
+        ]
+        m.d.comb += cells.old.eq(Mux(minus, g_minus, g_plus))
+        with m.Switch(plane):
+            with m.Case(Plane.V):
+                m.d.sync += self.r_data.eq(v)
+            with m.Case(Plane.G):
+                m.d.sync += [self.r_data[:16].eq(g_plus), self.r_data[16:].eq(g_minus)]
+            with m.Case(Plane.REFERENCE):
+                m.d.sync += self.r_data.eq(reference.v)
+            with m.Default():
+                m.d.sync += self.r_data.eq(0)

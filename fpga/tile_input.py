@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an emulated tile has been given: the command that it executes, and the next one."""
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from rtl.tile_port import Command, TileOp, TilePort
+
+from .squares import Squares
+from .tile_layout import TileLayout
+
+__all__ = ["COLUMN", "TileInput"]
+
+#: Bits of a column: a code or a count of pulses, or a pair of PROGRAM codes.
+COLUMN = 14
+
+
+class TileInput(wiring.Component):
+    """Take commands and their vectors into two banks, one of which is being executed.
+
+    Parameters
+    ----------
+    layout : TileLayout
+
+    Members
+    -------
+    cmd, x, w : ``In``
+        See :class:`rtl.tile_port.TilePort`.
+    command : ``Out(Command)``, arrived : ``Out(1)``
+        What to execute, and whether there is anything.
+    complete : ``Out(1)``
+        All of its vectors have arrived.
+    available : ``Out``
+        Beats of rows that have arrived.
+    square : ``Out``, squared : ``Out(1)``
+        Sum of the squares of the codes of FORWARD and BACKWARD, when it is known.
+    flags : ``Out(layout.words)``
+        Words of the columns with a code that is not zero.
+    row_beat : ``In``, rows : ``Out(data.ArrayLayout(8, lanes))``
+    column_beat : ``In``, columns : ``Out(data.ArrayLayout(COLUMN, lanes))``
+        Asynchronous read ports of the vectors.
+    release : ``In(1)``
+        It is executed.
+    """
+
+    def __init__(self, layout: TileLayout):
+        self.layout = layout
+        port = TilePort(layout.lanes, layout.transfer_lanes).flip()
+        super().__init__({
+            **{name: port.members[name] for name in ("cmd", "x", "w")},
+            "command": Out(Command),
+            "arrived": Out(1),
+            "complete": Out(1),
+            "available": Out(range(layout.row_beats + 1)),
+            "square": Out(layout.square_bits),
+            "squared": Out(1),
+            "flags": Out(layout.words),
+            "row_beat": In(range(layout.row_beats)),
+            "rows": Out(data.ArrayLayout(8, layout.lanes)),
+            "column_beat": In(range(layout.words)),
+            "columns": Out(data.ArrayLayout(COLUMN, layout.lanes)),
+            "release": In(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        layout, lanes, narrow = self.layout, self.layout.lanes, self.layout.transfer_lanes
+        fill, execute = Signal(), Signal()
+        commands = Array(Signal(Command, name=f"command_{i}") for i in range(2))
+        available = Array(Signal.like(self.available, name=f"available_{i}") for i in range(2))
+        squares = Array(Signal.like(self.square, name=f"square_{i}") for i in range(2))
+        flags = Array(Signal(layout.words, name=f"flags_{i}") for i in range(2))
+        used, complete, squared = Signal(2), Signal(2), Signal(2)
+
+        # --- the vectors: rows a beat a word, columns with a write enable for every narrow beat
+        row_bits = (layout.row_beats - 1).bit_length()
+        col_bits = (layout.words - 1).bit_length()
+        m.submodules.rows = rows = Memory(shape=8 * lanes, depth=2 << row_bits, init=[])
+        m.submodules.columns = columns = Memory(shape=COLUMN * lanes, depth=2 << col_bits, init=[])
+        row_write, row_read = rows.write_port(), rows.read_port(domain="comb")
+        col_write = columns.write_port(granularity=COLUMN * narrow)
+        col_read = columns.read_port(domain="comb")
+        m.d.comb += [
+            row_read.addr.eq(Cat(self.row_beat[:row_bits], execute)),
+            self.rows.eq(row_read.data),
+            col_read.addr.eq(Cat(self.column_beat[:col_bits], execute)),
+            self.columns.eq(col_read.data),
+        ]
+
+        at = Signal(range(max(layout.row_beats, layout.words * lanes // narrow)))
+        parts = exact_log2(lanes // narrow)  # narrow beats of a word, log2
+        word = Signal(range(layout.words))
+        command = Signal(Command)
+        op = command.op
+        m.d.comb += [
+            command.eq(commands[fill]),
+            row_write.addr.eq(Cat(at[:row_bits], fill)),
+            col_write.addr.eq(Cat(word[:col_bits], fill)),
+        ]
+        m.submodules.squares = square = Squares(lanes, layout.square_bits)
+        converts = (op == TileOp.FORWARD) | (op == TileOp.BACKWARD)
+        codes = Signal(data.ArrayLayout(8, lanes))  # 0 beyond the end of the vector
+        m.d.comb += [
+            row_write.data.eq(codes),
+            square.codes.eq(codes),
+            square.last.eq(self.x.p.last),
+        ]
+        on_rows = Signal()
+        for k in range(lanes):
+            in_rows, in_cols = (k < (n - 1) % lanes + 1 for n in (layout.rows, layout.cols))
+            there = ~self.x.p.last | Mux(on_rows, in_rows, in_cols)
+            m.d.comb += codes[k].eq(Mux(there, self.x.p.data[k], 0))
+
+        some = Signal()  # the beat has a code that is not zero
+        with m.If(col_write.en.any()):
+            m.d.sync += flags[fill].eq(flags[fill] | (some << word))
+
+        def finish():
+            m.d.sync += [fill.eq(~fill), complete.bit_select(fill, 1).eq(1)]
+
+        with m.FSM():
+            with m.State("COMMAND"):
+                m.d.comb += self.cmd.ready.eq(~used.bit_select(fill, 1))
+                with m.If(self.cmd.valid & self.cmd.ready):
+                    m.d.comb += square.clear.eq(1)
+                    m.d.sync += [
+                        commands[fill].eq(self.cmd.payload),
+                        available[fill].eq(0),
+                        flags[fill].eq(0),
+                        at.eq(0),
+                        used.bit_select(fill, 1).eq(1),
+                        squared.bit_select(fill, 1).eq(0),
+                    ]
+                    with m.Switch(self.cmd.p.op):
+                        with m.Case(TileOp.FORWARD, TileOp.UPDATE):
+                            m.next = "ROWS"
+                        with m.Case(TileOp.BACKWARD):
+                            m.next = "COLUMNS"
+                        with m.Case(TileOp.PROGRAM, TileOp.TUNE):
+                            m.next = "NARROW"
+                        with m.Default():
+                            finish()
+
+            with m.State("ROWS"):
+                m.d.comb += on_rows.eq(1)
+                m.d.comb += self.x.ready.eq(square.ready | ~converts)
+                with m.If(self.x.valid & self.x.ready):
+                    m.d.comb += [row_write.en.eq(1), square.take.eq(converts)]
+                    m.d.sync += [at.eq(at + 1), available[fill].eq(at + 1)]
+                    with m.If(self.x.p.last):
+                        m.d.sync += at.eq(0)
+                        m.next = "COLUMNS"
+                        with m.If(converts):
+                            m.next = "SQUARES"
+
+            with m.State("COLUMNS"):
+                m.d.comb += [
+                    word.eq(at),
+                    some.eq(codes.as_value().any()),
+                    self.x.ready.eq(square.ready | ~converts),
+                    col_write.data.eq(Cat(Cat(code, C(0, COLUMN - 8)) for code in codes)),
+                ]
+                with m.If(self.x.valid & self.x.ready):
+                    m.d.comb += [
+                        col_write.en.eq(-1),
+                        square.take.eq(converts),
+                    ]
+                    m.d.sync += at.eq(at + 1)
+                    with m.If(self.x.p.last):
+                        with m.If(converts):
+                            m.next = "SQUARES"
+                        with m.Else():
+                            finish()
+                            m.next = "COMMAND"
+
+            with m.State("SQUARES"):
+                with m.If(square.done):
+                    finish()
+                    m.d.sync += [
+                        squares[fill].eq(square.sum),
+                        squared.bit_select(fill, 1).eq(1),
+                    ]
+                    m.next = "COMMAND"
+
+            with m.State("NARROW"):
+                # a count of pulses is kept as a code of 8 bits
+                count = op == TileOp.TUNE
+                pairs = Cat(
+                    Cat(pair.plus, Mux(count, pair.plus[-1], pair.minus[0]), pair.minus[1:])
+                    for pair in self.w.p.data
+                )
+                m.d.comb += [
+                    word.eq(at >> parts),
+                    some.eq(self.w.p.data.as_value().any()),
+                    self.w.ready.eq(1),
+                    col_write.data.eq(pairs.replicate(1 << parts)),
+                    col_write.en.eq(Mux(self.w.valid, 1 << (at[:parts] if parts else C(0, 1)), 0)),
+                ]
+                with m.If(self.w.valid):
+                    m.d.sync += at.eq(at + 1)
+                    with m.If(self.w.p.last):
+                        finish()
+                        m.next = "COMMAND"
+
+        with m.If(self.release):
+            m.d.sync += [
+                execute.eq(~execute),
+                used.bit_select(execute, 1).eq(0),
+                complete.bit_select(execute, 1).eq(0),
+            ]
+        m.d.comb += [
+            self.command.eq(commands[execute]),
+            self.arrived.eq(used.bit_select(execute, 1)),
+            self.complete.eq(complete.bit_select(execute, 1)),
+            self.available.eq(available[execute]),
+            self.square.eq(squares[execute]),
+            self.squared.eq(squared.bit_select(execute, 1)),
+            self.flags.eq(flags[execute]),
+        ]
+        return m

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work for an emulated tile: loads its memory, operates it, and reads its state."""
+
+from pathlib import Path
+
+import numpy as np
+
+from analog_models.fixed_tile import FixedTile
+from cosim.bench import simulate, unpack
+from cosim.verilog_bench import load
+from fpga.tile import EmulatedTile
+from fpga.tile_layout import Plane, Register, TileLayout
+from golden.hardware import beats
+
+# By path, as this file is loaded itself within a simulator, where no folder of tests is searched.
+_BRIDGE = Path(__file__).parents[1] / "rtl" / "bridge_work.py"
+Work, around = (load(f"{_BRIDGE}:{name}") for name in ("Work", "around"))
+
+__all__ = ["Work", "compare", "make_tile", "operate"]
+
+
+def make_tile(layout: TileLayout, *, seed=3, tile=5):
+    return FixedTile(
+        layout.rows,
+        layout.cols,
+        layout.config,
+        forward_shift=layout.forward_shift,
+        backward_shift=layout.backward_shift,
+        seed=seed,
+        tile=tile,
+    )
+
+
+def host(pins, plane, index, data=None):
+    """Write or read a word of the tile's memory."""
+    pins["host.plane"], pins["host.index"] = int(plane), int(index)
+    pins["host.write"], pins["host.w_data"] = int(data is not None), int(data or 0)
+    pins["host.valid"] = 1
+    yield
+    while not pins["host.ready"]:
+        yield
+    pins["host.valid"] = 0
+    return pins["host.r_data"]
+
+
+def write_image(pins, image):
+    for plane, (indices, words) in image.items():
+        for index, word in zip(indices, words, strict=True):
+            yield from host(pins, plane, index, word)
+
+
+def read_state(pins, layout):
+    """State as :meth:`FixedTile.state` gives it."""
+    planes = {}
+    cells = layout.depth * layout.lanes
+    for plane, n in ((Plane.V, cells), (Plane.G, cells), (Plane.REFERENCE, layout.rows)):
+        planes[plane] = []
+        for index in range(n):
+            planes[plane].append((yield from host(pins, plane, index)))
+    registers = {}
+    for register in Register:
+        if register < Register.KEY:
+            registers[register] = yield from host(pins, Plane.REGISTERS, register)
+    state = layout.state(planes[Plane.V], planes[Plane.G], planes[Plane.REFERENCE], registers)
+    return state, registers
+
+
+def operate(layout, start: FixedTile, works, *, stall=0, late=False, limit=2_000_000):
+    """Run the work on an emulated tile that begins as ``start``.
+
+    Returns a list of ``(y, r, state, registers)`` after each part of the work.
+    """
+    image = layout.image(start)
+    out = []
+
+    def process(pins):
+        yield from write_image(pins, image)
+        for work in works:
+            y, r = [], []
+            parts = [p(pins) for p in around(work, y, r, stall=stall, late=late)]
+            while parts:
+                parts = [p for p in parts if next(p, True) is None]
+                if parts:
+                    yield
+            state, registers = yield from read_state(pins, layout)
+            out.append((*split(work, y, r), state, registers))
+
+    simulate(EmulatedTile(layout), process, limit=limit)
+    return out
+
+
+def split(work, y, r):
+    """Codes of each vector of y and of r."""
+
+    def vectors(payloads, like, width, lanes):
+        at, out = 0, []
+        for v in like:
+            n = beats(len(v), lanes)
+            codes = [c for p in payloads[at : at + n] for c in unpack(p, width, lanes)]
+            out.append(codes[: len(v)])
+            at += n
+        return out
+
+    return vectors(y, work.y, 8, work.lanes), vectors(r, work.r, 12, work.transfer_lanes)
+
+
+def compare(layout, works, got):
+    """Check results of every operation and the state after each part of the work."""
+    for work, (y, r, state, _) in zip(works, got, strict=True):
+        for name, have, want in (("y", y, work.y), ("r", r, work.r)):
+            assert len(have) == len(want)
+            for k, (a, b) in enumerate(zip(have, want, strict=True)):
+                assert list(a) == list(b), (name, k, list(a), list(b))
+        for name, array in work.after.items():
+            np.testing.assert_array_equal(state[name], array, name)

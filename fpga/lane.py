@@ -197,7 +197,8 @@ class Lane(wiring.Component):
                 b_left.eq(bell_read.data),
                 b_right.eq(self.amp[:half]),
             ]
-        noise, base, total = Signal(signed(36)), Signal(signed(32)), Signal(signed(32))
+        noise, base = Signal(signed(11 + len(self.amp))), Signal(signed(32))
+        total = Signal(signed(32))
         m.d.sync += [
             noise.eq((a << half) + b + 128),
             base.eq(Mux(c[2].empty, 0, sum_read.data) + self.offset),
@@ -278,7 +279,7 @@ class Lane(wiring.Component):
             fast_4.eq(fast_3 + offset_3),
         ]
         weight_4 = Signal(signed(16))
-        m.d.comb += weight_4.eq(Mux(self.negative, slow_4 - fast_4, slow_4 + fast_4))
+        m.d.comb += weight_4.eq(_plus_or_minus(slow_4, fast_4, self.negative))
 
         # --- step: pulses times step in adders, in stage 4
         pulses_2, chosen_2 = Signal(5), Signal(step)
@@ -293,7 +294,7 @@ class Lane(wiring.Component):
             m.d.sync += part.eq(sum(Mux(pulses_2[k], chosen_2 << (k - 2 * i), 0) for k in bits))
         m.d.sync += stepped_4.eq(parts[0] + (parts[1] << 2) + (parts[2] << 4))
         factor = Signal(signed(18))  # from the product of stage 4
-        m.d.comb += factor.eq(16384 + Mux(up[4], -(a >> 15), a >> 15))
+        m.d.comb += factor.eq(_plus_or_minus(C(16384, 16), (a >> 15)[:18].as_signed(), up[4]))
         leak_3, leak_4, away_4 = Signal(leak), Signal(leak), Signal(signed(17))
         m.d.sync += [
             leak_3.eq(fixed_2[offset:]),
@@ -318,14 +319,15 @@ class Lane(wiring.Component):
                 ]
 
         # --- the new state
-        size_7, moved_8 = Signal(signed(20)), Signal(signed(21))
+        size_7, moved_8 = Signal(signed(17)), Signal(signed(18))
         grow = 14 + STEP_FRAC
         leaks = self.mode == Mode.LEAK
-        with m.If(leaks):
-            m.d.sync += size_7.eq((b + 32768) >> 16)
-        with m.Else():
-            m.d.sync += size_7.eq((b + (1 << (grow - 1))) >> grow)
-        m.d.sync += moved_8.eq(Mux(leaks | up[7], v[7] + size_7, v[7] - size_7))
+        rounded = Signal(signed(36))
+        m.d.comb += rounded.eq(b + Mux(leaks, 1 << 15, 1 << (grow - 1)))
+        m.d.sync += [
+            size_7.eq(Mux(leaks, rounded >> 16, rounded >> grow)),
+            moved_8.eq(_plus_or_minus(v[7], size_7, ~leaks & ~up[7])),
+        ]
         with m.If(leaks):
             m.d.comb += state.eq(moved_8)
         with m.Elif(moved_8 < t.v_min):
@@ -334,6 +336,17 @@ class Lane(wiring.Component):
             m.d.comb += state.eq(t.v_max)
         with m.Else():
             m.d.comb += state.eq(moved_8)
+
+
+def _plus_or_minus(a, b, minus):
+    """Return ``a - b`` if ``minus``, otherwise ``a + b``, in one adder."""
+    carry = minus.any()
+    width = max(len(a), len(b)) + 1
+    flipped = b ^ carry.replicate(width).as_signed()
+    return (
+        (Cat(carry, a) if not a.shape().signed else Cat(carry, a).as_signed())
+        + Cat(carry, flipped).as_signed()
+    ) >> 1
 
 
 def _clip(value, bits):

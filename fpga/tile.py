@@ -9,7 +9,7 @@ from rtl.tile_port import TileOp, TilePort
 
 from .amplitude import Amplitude
 from .cells import Task
-from .lane import Mode
+from .lane import STEP_STAGE, Mode
 from .picker import Picker
 from .tile_array import TileArray
 from .tile_input import COLUMN, TileInput
@@ -214,6 +214,11 @@ class EmulatedTile(wiring.Component):
             m.d.comb += given.release.eq(1)
             m.next = "IDLE"
 
+        # Stages that must be empty before what follows may begin. It takes some cycles to reach the
+        # same place: sums are read 3 after the decision to convert, cells 4 after the end.
+        behind = Mux(forward | read, 0b1111, Mux(backward, 0b111111, 0b11111))
+        behind = Mux(op == TileOp.AGE, (1 << STEP_STAGE + 1) - 1, behind)
+
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.sync += [asked.eq(0), empty.eq(1), beat.eq(0), drift_row.eq(0), wait.eq(0)]
@@ -236,7 +241,7 @@ class EmulatedTile(wiring.Component):
                         with m.Default():
                             m.d.comb += [picker.start.eq(1), walker.start.eq(1)]
                             m.next = "WALK"
-                with m.Elif(host.valid & ~given.arrived):
+                with m.Elif(host.valid & ~given.arrived & ~array.moving.any()):
                     m.d.comb += array.host.eq(1)
                     with m.If(host.write):
                         m.d.comb += [array.host_write.eq(1), host.ready.eq(1)]
@@ -261,7 +266,7 @@ class EmulatedTile(wiring.Component):
                 with m.If(converts & ~asked & (given.squared | read)):
                     m.d.comb += amplitude.start.eq(1)
                     m.d.sync += asked.eq(1)
-                with m.If(~array.moving):
+                with m.If(~(array.moving & behind).any()):
                     with m.If(converts):
                         with m.If(asked & amplitude.done & (array.drawn >= wanted) & output.empty):
                             m.next = "CONVERT"
@@ -312,7 +317,8 @@ class EmulatedTile(wiring.Component):
                         m.d.comb += registers.drift.eq(1)
                         m.next = "AGED"
 
-        m.d.comb += registers.active.eq((forward | backward) & ~fsm.ongoing("IDLE"))
+        working = ~fsm.ongoing("IDLE") & ~fsm.ongoing("HOST")
+        m.d.comb += registers.active.eq((forward | backward) & working)
 
         # --- the host
         written = array.host_write & (host.plane == Plane.REGISTERS)

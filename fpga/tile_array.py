@@ -35,12 +35,13 @@ class TileArray(wiring.Component):
     Members
     -------
     mode : ``In(Mode)``, negative : ``In(1)``
+        A mode counts from the first visit after those that are under way.
     visit : ``In(Visit)``
         Stage 0 of the lanes.
     codes : ``In(data.ArrayLayout(COLUMN, lanes))``
         Stage 0: codes or pulses of the columns of the word.
-    moving : ``Out(1)``
-        A visit is not over.
+    moving : ``Out(STEP_STAGE + 1)``
+        The stages that have a visit.
     start, task, row, columns, columns_busy, busy, writes, keys
         See :class:`fpga.cells.CellEngine`.
     conversions : ``In(32)``, restart : ``In(1)``, drawn : ``Out``
@@ -64,7 +65,7 @@ class TileArray(wiring.Component):
             "negative": In(1),
             "visit": In(Visit),
             "codes": In(data.ArrayLayout(COLUMN, layout.lanes)),
-            "moving": Out(1),
+            "moving": Out(STEP_STAGE + 1),
             "start": In(1),
             "task": In(Task),
             "row": In(9),
@@ -171,19 +172,22 @@ class TileArray(wiring.Component):
             m.d.sync += visit.eq(visits[-1])
             visits.append(visit)
         self._visits = visits
-        m.d.comb += self.moving.eq(Cat(v.valid for v in visits).any())
+        m.d.comb += self.moving.eq(Cat(v.valid for v in visits))
 
         m.submodules.reference = reference = self._reference = Reference(layout)
-        leaks = self.mode == Mode.LEAK
+        mode = Signal(Mode)
+        with m.If(~self.moving[1:].any()):
+            m.d.sync += mode.eq(self.mode)
+        leaks = mode == Mode.LEAK
         m.d.comb += [
             reference.row.eq(Mux(self.host, self.index, self.visit.row)),
             reference.leak.eq(visits[LEAK_STAGE].valid & visits[LEAK_STAGE].first & leaks),
             reference.leak_row.eq(visits[LEAK_STAGE].row),
         ]
-        writes = visits[STEP_STAGE].valid & (leaks | (self.mode == Mode.STEP))
+        writes = visits[STEP_STAGE].valid & (leaks | (mode == Mode.STEP))
         for k, lane in enumerate(lanes):
             m.d.comb += [
-                lane.mode.eq(self.mode),
+                lane.mode.eq(mode),
                 lane.negative.eq(self.negative),
                 lane.column.eq(self.codes[k][:8]),
                 lane.opposite.eq(self.visit.code[-1]),
@@ -209,7 +213,7 @@ class TileArray(wiring.Component):
         with m.If(visit.valid):
             m.d.sync += row.eq(total)
         shift = exact_log2(layout.lanes)
-        over = visit.valid & visit.last & (self.mode == Mode.BACKWARD)
+        over = visit.valid & visit.last & (mode == Mode.BACKWARD)
         for k, lane in enumerate(lanes):
             m.d.comb += [
                 lane.total.eq(total),
@@ -275,7 +279,7 @@ class TileArray(wiring.Component):
         with m.Else():
             m.d.comb += [
                 addr.eq(Mux(cells.busy, base + cells.look.beat, self.visit.addr)),
-                write_addr.eq(Mux(cells.busy, base + place.beat, self._visits[STEP_STAGE].addr)),
+                write_addr.eq(Mux(cells.store, base + place.beat, self._visits[STEP_STAGE].addr)),
                 bus[:16].eq(Mux(capacitor, cells.v, cells.g)),
                 bus[16:].eq(cells.g),
             ]

@@ -170,7 +170,8 @@ class TileInput(wiring.Component):
                     ]
                     m.d.sync += at.eq(at + 1)
                     with m.If(self.x.p.last):
-                        with m.If(converts):
+                        with m.If(converts):  # BACKWARD may begin
+                            m.d.sync += complete.bit_select(fill, 1).eq(1)
                             m.next = "SQUARES"
                         with m.Else():
                             finish()

@@ -168,7 +168,7 @@ class TileLayout:
     def power_bits(self) -> int:
         """Noise power, a multiple of four."""
         most = max(self.powers) + self.tables.read_power * ((1 << self.square_bits) - 1)
-        return (most.bit_length() + 3) // 4 * 4
+        return max(4, (most.bit_length() + 3) // 4 * 4)
 
     @property
     def adc_offset_bits(self) -> int:

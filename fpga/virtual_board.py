@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The virtual board: the complete design in a program, its serial port a pseudo-terminal."""
+
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+from cosim.tools import BUILD_DIR
+from golden.config import ChipConfig
+from golden.hardware import ControllerConfig
+
+from .top import Top
+from .transport import LinkError
+from .verilate import verilate
+
+__all__ = ["VIRTUAL_BAUD", "VIRTUAL_CLOCK", "VirtualBoard"]
+
+#: As if at 80 MHz; the line as fast as the receiver can follow, since a cycle takes long here.
+VIRTUAL_CLOCK, VIRTUAL_BAUD = 80_000_000, 10_000_000
+
+
+class VirtualBoard:
+    """Runs the board's program; :class:`fpga.transport.SerialTransport` opens its ``port``.
+
+    Parameters
+    ----------
+    chip : ChipConfig
+    hw : ControllerConfig
+    build_dir : path-like
+        Folder that keeps builds.
+
+    Attributes
+    ----------
+    port : str
+        The serial port, the same one after :meth:`replug`.
+    """
+
+    def __init__(self, chip: ChipConfig, hw: ControllerConfig, *, build_dir=BUILD_DIR):
+        top = Top(chip, hw, VIRTUAL_CLOCK, VIRTUAL_BAUD)
+        program = verilate(top, "top", "uart_board.cpp", build_dir=build_dir)
+        self._folder = tempfile.TemporaryDirectory(prefix="crossforge-board-")
+        self.port = str(Path(self._folder.name, "tty"))
+        cycles = str(VIRTUAL_CLOCK / VIRTUAL_BAUD)
+        self._process = subprocess.Popen(
+            [str(program), self.port, cycles], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        if self._process.stdout.readline() != b"ready\n":
+            self.close()
+            raise LinkError("the virtual board must start, but its program ended at once")
+
+    def replug(self) -> None:
+        """Unplug the cable; half a second later it is in again."""
+        self._process.send_signal(signal.SIGUSR1)
+
+    def reset(self) -> None:
+        """Press the reset button."""
+        self._process.send_signal(signal.SIGUSR2)
+
+    def close(self) -> None:
+        """End the program."""
+        self._process.kill()
+        self._process.wait()
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._folder.cleanup()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

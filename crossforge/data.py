@@ -14,7 +14,16 @@ from .errors import DataError
 from .idx import read_idx
 from .npz import read_npz
 
-__all__ = ["PAPER_CROP", "DataError", "Dataset", "crop", "load", "load_mnist", "split_validation"]
+__all__ = [
+    "PAPER_CROP",
+    "DataError",
+    "Dataset",
+    "crop",
+    "pool",
+    "load",
+    "load_mnist",
+    "split_validation",
+]
 
 #: Centred window of 22x24 = 528 pixels: as many as the network of Ambrogio et al., Nature 558, 60
 #: (2018) has inputs. The paper does not say which pixels; these lose 0.9 % of the ink.
@@ -170,6 +179,35 @@ def crop(dataset: Dataset, *, top: int, left: int, height: int, width: int) -> D
         x_train=window(dataset.x_train),
         x_test=window(dataset.x_test),
         image_shape=(height, width),
+    )
+
+
+def pool(dataset: Dataset, size: int) -> Dataset:
+    """Average ``size`` x ``size`` pixels of every image into one, rounded half up.
+
+    Raises
+    ------
+    DataError
+        If the features are no image, or ``size`` does not divide its sides.
+    """
+    shape = dataset.image_shape
+    if shape is None or shape[0] % size or shape[1] % size:
+        raise DataError(
+            f"dataset must hold images whose sides are multiples of {size}, not {shape}: "
+            f"{dataset.name}"
+        )
+    rows, cols = shape[0] // size, shape[1] // size
+
+    def average(x):
+        blocks = x.reshape(-1, rows, size, cols, size).sum((2, 4), dtype=np.uint32)
+        means = (blocks + size * size // 2) // (size * size)
+        return means.astype(np.uint8).reshape(len(x), -1)
+
+    return replace(
+        dataset,
+        x_train=average(dataset.x_train),
+        x_test=average(dataset.x_test),
+        image_shape=(rows, cols),
     )
 
 

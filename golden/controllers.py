@@ -48,6 +48,12 @@ CONTROLLERS = {
         lanes=16,
         transfer_lanes=4,
     ),
+    "mini": Controller(
+        "49-16-10, which is MNIST in 7x7 pixels, on two tiles, 8 lanes",
+        ChipConfig(layers=(49, 16, 10), forward_shift=(16, 16), backward_shift=(12, 13)),
+        lanes=8,
+        transfer_lanes=2,
+    ),
     "tiny": Controller(
         "9-5-3 on tiles of 5x4, 4 lanes, for tests",
         ChipConfig(

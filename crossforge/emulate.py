@@ -1,0 +1,399 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training on gateware: a board, or a virtual one, beside the golden trainer."""
+
+import hashlib
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from analog_models.config import check
+from cosim.tools import BUILD_DIR
+from fpga.engine import BoardEngine
+from fpga.host import Link
+from fpga.tile_layout import Register
+from golden.config import ChipConfig, TransferConfig
+from golden.controllers import CONTROLLERS
+from golden.engine import FixedEngine
+from golden.machine import COUNTERS
+from golden.program import Op
+from golden.schedule import epoch_order, initial_weights
+
+from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint, write_atomically
+from .data import PAPER_CROP, Dataset, crop, load, pool
+from .emulate_boards import open_board
+
+__all__ = ["EmulateOptions", "emulate", "emulate_table", "images", "resumed"]
+
+#: How images of 28 x 28 pixels become the inputs of a network.
+_IMAGES = {
+    784: lambda data: data,
+    528: lambda data: crop(data, **PAPER_CROP),
+    196: lambda data: pool(data, 2),
+    49: lambda data: pool(data, 4),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmulateOptions:
+    """What an emulation is asked for; kept in its folder as ``emulate.json``.
+
+    Parameters
+    ----------
+    board : str
+        ``"virtual"``, ``"virtual-fast"`` or a serial port.
+    preset : str
+        One of :data:`golden.controllers.CONTROLLERS`.
+    examples : int
+        Training examples of an epoch.
+    epochs : int
+    test : int
+        Test images that the board answers at the end.
+    interval : int or None
+        Examples between transfers; None is the preset's.
+    seed : int
+    baud : int, Bd
+        Of the serial port.
+    clock : int, MHz
+        For what a board would reach.
+    check : bool
+        Compare at every transfer, not only at the end.
+    """
+
+    board: str = "virtual-fast"
+    preset: str = "small"
+    examples: int = 20_000
+    epochs: int = 1
+    test: int = 10_000
+    interval: int | None = None
+    seed: int = 1
+    baud: int = 3_000_000
+    clock: int = 80
+    check: bool = False
+
+    def __post_init__(self):
+        known = [n for n, c in CONTROLLERS.items() if c.chip.layers[0] in _IMAGES]
+        check(self.preset in known, "--preset", f"one of {', '.join(known)}", self.preset)
+        for name, low, high in (
+            ("examples", 1, 60_000),
+            ("epochs", 1, 1000),
+            ("test", 0, 10_000),
+            ("seed", 0, 2**63 - 1),
+            ("baud", 9600, 12_000_000),
+            ("clock", 1, 1000),
+        ):
+            value = getattr(self, name)
+            check(low <= value <= high, f"--{name}", f"within {low}..{high}", value)
+        if self.interval is not None:
+            check(self.interval >= 0, "--interval", "at least 0", self.interval)
+
+    def chip(self) -> ChipConfig:
+        """Return the chip that is trained."""
+        chip = CONTROLLERS[self.preset].chip.but(seed=self.seed)
+        if self.interval is None:
+            return chip
+        fields = {n: getattr(chip.transfer, n) for n in TransferConfig.__dataclass_fields__}
+        return chip.but(transfer=TransferConfig(**fields | {"interval": self.interval}))
+
+
+def images(chip: ChipConfig) -> Dataset:
+    """MNIST in as many pixels as the chip has inputs."""
+    return _IMAGES[chip.layers[0]](load())
+
+
+def resumed(folder: Path, given: dict) -> EmulateOptions:
+    """Options of the emulation in a folder, with those that may change.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, or its ``emulate.json`` says what nobody can ask for.
+    ValueError
+        If an option is given that must stay.
+    """
+    for name in given:
+        if name not in ("board", "epochs", "test", "baud", "clock", "check"):
+            raise ValueError(f"--{name} must not go with --resume: {folder} says what to do")
+    path = folder / "emulate.json"
+    try:
+        return EmulateOptions(**{**json.loads(path.read_text()), **given})
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{folder} must hold an emulation to resume, but has no emulate.json"
+        ) from None
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from None
+
+
+class _Run:
+    """One emulation: the board's engine, and the golden one."""
+
+    def __init__(self, options: EmulateOptions, engine: BoardEngine, out: Path | None):
+        self.options, self.engine, self.out = options, engine, out
+        self.chip = options.chip()
+        data = images(self.chip)
+        self.x, self.y = data.x_train[: options.examples], data.y_train[: options.examples]
+        self.x_test, self.y_test = data.x_test[: options.test], data.y_test[: options.test]
+        self.golden = FixedEngine(self.chip)
+        self.seconds = dict.fromkeys(("setup", "train", "check", "test"), 0.0)
+        self.done = self.golden_done = self.trained = 0
+        self.mismatches = 0
+        self.mismatch: str | None = None
+        self.correct = self.bytes = 0
+
+    # --- both sides
+
+    def begin(self) -> None:
+        """Program initial weights, or take up the checkpoint."""
+        weights = initial_weights(self.chip.layers, self.chip.seed)
+        self.golden.write_weights(weights)
+        checkpoint = None if self.out is None else self.out / "checkpoint"
+        if checkpoint is None or not checkpoint.exists():
+            self.engine.write_weights(weights)
+            return
+        state = load_checkpoint(checkpoint)
+        if state.get("chip") != _digest(self.chip):
+            raise CheckpointError(
+                f"{self.out} must be resumed on the chip it was begun on: the presets have changed"
+            )
+        self.engine.restore(state["arrays"])
+        self.done = int(state["arrays"]["counters"][COUNTERS.index("examples")])
+
+    def stops(self):
+        """Yield ``(learning rate, examples)`` of each stretch from where training is."""
+        o, interval = self.options, self.chip.transfer.interval
+        n, update = len(self.x), self.chip.update
+        while self.done < n * o.epochs:
+            epoch, at = divmod(self.done, n)
+            stop = min(n, at + interval - self.done % interval) if interval else n
+            order = epoch_order(self.chip.seed, epoch, n)[at:stop]
+            yield update.learning_rate * update.decay**epoch, order
+
+    def follow(self) -> None:
+        """Let the golden trainer come to where the board is."""
+        n, update = len(self.x), self.chip.update
+        while self.golden_done < self.done:
+            epoch, at = divmod(self.golden_done, n)
+            stop = min(n, at + self.done - self.golden_done)
+            self.golden.set_learning_rate(update.learning_rate * update.decay**epoch)
+            order = epoch_order(self.chip.seed, epoch, n)[at:stop]
+            self.golden.train(self.x, self.y, order)
+            self.golden_done += stop - at
+
+    def compare(self) -> None:
+        """Compare everything that the board and the golden trainer remember."""
+        start = time.perf_counter()
+        self.follow()
+        have, want = self.engine.state(), self.golden.state()
+        differ = {
+            name: int(np.count_nonzero(have[name] != want[name]))
+            for name in want
+            if not np.array_equal(have[name], want[name])
+        }
+        self.mismatches += sum(differ.values())
+        if differ and self.mismatch is None:
+            name, n = next(iter(differ.items()))
+            at = int(np.flatnonzero(have[name] != want[name])[0])
+            self.mismatch = (
+                f"after {self.done:,} examples {n} of {want[name].size} of {name} differ, entry "
+                f"{at} is {have[name].ravel()[at]} instead of {want[name].ravel()[at]}"
+            )
+        self.seconds["check"] += time.perf_counter() - start
+
+    def train(self, progress) -> None:
+        """Train to the end; a checkpoint at every transfer and every epoch."""
+        interval = self.chip.transfer.interval
+        for rate, order in self.stops():
+            start, before, sent = time.perf_counter(), self.done, self._sent()
+            self.engine.set_learning_rate(rate)
+            answers = self.engine.train(
+                self.x, self.y, order, lambda n, base=before: progress(base + n)
+            )
+            self.seconds["train"] += time.perf_counter() - start
+            self.bytes += self._sent() - sent
+            self.correct += int(np.count_nonzero(answers == self.y[order]))
+            self.trained += len(order)
+            self.done += len(order)
+            if self.out is not None:
+                save_checkpoint(
+                    self.out / "checkpoint",
+                    {"arrays": self.engine.state(), "chip": _digest(self.chip)},
+                )
+            if self.options.check and interval and self.done % interval == 0:
+                self.compare()
+
+    def _sent(self) -> int:
+        """Bytes on the link so far, both ways; 0 if there is none."""
+        board = self.engine.board
+        return board.counters.bytes_out + board.counters.bytes_in if isinstance(board, Link) else 0
+
+    def test(self, progress) -> float | None:
+        """Test accuracy, percent, by the board's own forward path."""
+        if not len(self.x_test):
+            return None
+        start = time.perf_counter()
+        answers = self.engine.answers(self.x_test, progress)
+        self.seconds["test"] += time.perf_counter() - start
+        return 100 * float(np.mean(answers == self.y_test))
+
+
+def _digest(chip: ChipConfig) -> str:
+    return hashlib.sha256(repr(chip).encode()).hexdigest()
+
+
+def emulate(
+    options: EmulateOptions,
+    out: Path | None = None,
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+    build_dir: Path = BUILD_DIR,
+) -> dict:
+    """Train on a board, compare with the golden trainer, return figures.
+
+    Parameters
+    ----------
+    options : EmulateOptions
+    out : Path or None
+        Folder for checkpoint and figures.
+    resume : bool
+        Continue what is in ``out``.
+    quiet : bool
+        Show nothing.
+
+    Returns
+    -------
+    dict
+        See docs/metrics.md.
+    """
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            (out / "checkpoint").unlink(missing_ok=True)
+        write_atomically(out / "emulate.json", json.dumps(asdict(options)).encode())
+    chip, hw = options.chip(), CONTROLLERS[options.preset].hardware()
+    console = Console(stderr=True, quiet=quiet)
+    start = time.perf_counter()
+    with console.status("building the virtual board (minutes, if it is not there yet)"):
+        opened = open_board(options.board, chip, hw, baud=options.baud, build_dir=build_dir)
+    with opened as board:
+        built = time.perf_counter()
+        with console.status("writing the chip's registers and cells"):
+            run = _Run(options, BoardEngine(chip, hw, board), out)
+            run.begin()
+        run.seconds["setup"] = time.perf_counter() - built
+        shown = not quiet and sys.stderr.isatty()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, TimeRemainingColumn(), console=console, disable=not shown) as bar:
+            total = len(run.x) * options.epochs
+            task = bar.add_task("training", total=total, completed=run.done)
+            run.train(lambda n: bar.update(task, completed=n))
+            run.compare()
+            task = bar.add_task("testing", total=len(run.x_test))
+            accuracy = run.test(lambda n: bar.update(task, completed=n))
+        result = _figures(run, accuracy, build_seconds=built - start)
+    if out is not None:
+        write_atomically(out / "emulation.json", json.dumps(result, indent=1).encode())
+    return result
+
+
+def _figures(run: _Run, accuracy, *, build_seconds) -> dict:
+    """Figures of an emulation that has ended."""
+    options, chip, cycles = run.options, run.chip, dict(run.engine.cycles)
+    each = max(run.trained, 1)
+    waiting = max(0, cycles[Op.LOAD.name.lower()] - run.trained)
+    transfer = cycles["transfer"]
+    busy = sum(cycles.values()) - waiting - transfer
+    counters = dict(zip(COUNTERS, map(int, run.engine.state()["counters"]), strict=True))
+    transfers = counters["transfers"]
+    interval = chip.transfer.interval
+    per_example = busy / each
+    per_transfer = transfer / max(1, transfers if run.trained == run.done else 1)
+    whole = per_example + (per_transfer / interval if interval and transfer else 0)
+    lanes = [
+        {
+            "busy": int(registers[Register.BUSY]),
+            "pass": int(registers[Register.PASS]),
+            "share": round(int(registers[Register.BUSY]) / max(1, registers[Register.PASS]), 4),
+        }
+        for registers in run.engine.registers()
+    ]
+    link = None
+    if run.bytes:
+        sent = run.bytes / each
+        link = {
+            "bytes_per_example": round(sent, 1),
+            "baud": options.baud,
+            "examples_per_second": round(options.baud / 10 / sent, 1),
+        }
+    return {
+        "board": options.board,
+        "preset": options.preset,
+        "layers": list(chip.layers),
+        "seed": options.seed,
+        "interval": interval,
+        "epochs": options.epochs,
+        "examples": run.done,
+        "transfers": transfers,
+        "mismatches": run.mismatches,
+        "mismatch": run.mismatch,
+        "train_accuracy": round(100 * run.correct / each, 4),
+        "test_accuracy": None if accuracy is None else round(accuracy, 4),
+        "test_images": len(run.x_test),
+        "examples_per_second": round(run.trained / max(run.seconds["train"], 1e-9), 1),
+        "cycles_per_example": round(per_example, 2),
+        "cycles_per_transfer": round(per_transfer),
+        "cycles_waiting": waiting,
+        "cycles_by_phase": cycles,
+        "clock_mhz": options.clock,
+        "examples_per_second_at_clock": round(options.clock * 1e6 / whole, 1),
+        "link": link,
+        "lanes": lanes,
+        "seconds": {k: round(v, 3) for k, v in run.seconds.items()},
+        "build_seconds": round(build_seconds, 1),
+    }
+
+
+def emulate_table(figures: dict) -> Table:
+    """Table of what an emulation found."""
+    equal = figures["mismatches"] == 0
+    title = "gateware = golden, bit for bit" if equal else "gateware and golden DIFFER"
+    table = Table(title=title, title_style="bold green" if equal else "bold red", show_header=False)
+    table.add_row("network", "-".join(map(str, figures["layers"])))
+    table.add_row("board", figures["board"])
+    table.add_row("examples, transfers", f"{figures['examples']:,}, {figures['transfers']}")
+    if not equal:
+        table.add_row("first difference", figures["mismatch"])
+    table.add_row("accuracy while training", f"{figures['train_accuracy']:.2f} %")
+    if figures["test_accuracy"] is not None:
+        table.add_row(
+            f"accuracy on {figures['test_images']:,} test images, by the board",
+            f"{figures['test_accuracy']:.2f} %",
+        )
+    table.add_row("examples a second", f"{figures['examples_per_second']:,}")
+    table.add_row("cycles an example", f"{figures['cycles_per_example']:,}")
+    each = max(figures["examples"], 1)
+    phases = {k: v / each for k, v in figures["cycles_by_phase"].items() if k != "transfer"}
+    table.add_row("by phase", ", ".join(f"{k} {v:.0f}" for k, v in phases.items() if v >= 0.5))
+    if figures["transfers"]:
+        table.add_row("cycles a transfer", f"{figures['cycles_per_transfer']:,}")
+    table.add_row(
+        f"examples a second at {figures['clock_mhz']} MHz, transfers included",
+        f"{figures['examples_per_second_at_clock']:,}",
+    )
+    if figures["link"] is not None:
+        table.add_row(
+            f"examples a second that {figures['link']['baud']:,} Bd carry",
+            f"{figures['link']['examples_per_second']:,}",
+        )
+    shares = ", ".join(f"{100 * lane['share']:.0f} %" for lane in figures["lanes"])
+    table.add_row("lanes busy in forward and backward, by tile", shares)
+    spent = ", ".join(f"{k} {v:.1f}" for k, v in figures["seconds"].items())
+    table.add_row("seconds", spent)
+    return table

@@ -79,7 +79,7 @@ class CellEngine(wiring.Component):
     bell_valid : ``In(1)``, bell : ``In(signed(11))``, bell_item : ``In(item(layout))``
     look : ``Out(item(layout))``
         The cell whose state is needed, 3 cycles later: that is ``old``.
-    look_lane : ``Out``, look_minus : ``Out(1)``
+    seek_lane : ``Out``, seek_minus : ``Out(1)``
         Which of the lanes, 2 cycles after ``look``.
     old : ``In(layout.g_bits)``
     store : ``Out(1)``, place : ``Out(item(layout))``
@@ -109,8 +109,8 @@ class CellEngine(wiring.Component):
             "bell": In(signed(11)),
             "bell_item": In(places),
             "look": Out(places),
-            "look_lane": Out(range(layout.lanes)),
-            "look_minus": Out(1),
+            "seek_lane": Out(range(layout.lanes)),
+            "seek_minus": Out(1),
             "old": In(layout.g_bits),
             "store": Out(1),
             "place": Out(places),
@@ -254,8 +254,8 @@ class CellEngine(wiring.Component):
             at.append(p)
         m.d.comb += [
             self.look.eq(at[1]),
-            self.look_lane.eq(at[3].lane),
-            self.look_minus.eq(at[3].minus),
+            self.seek_lane.eq(at[3].lane),
+            self.seek_minus.eq(at[3].minus),
         ]
 
         def later(value, stages):

@@ -14,7 +14,7 @@ from .tile_layout import TileLayout
 __all__ = ["CONVERT_STAGES", "STEP_STAGE", "Convert", "Lane", "Mode", "Store", "Walk"]
 
 #: Stage in which a lane writes the capacitor of a cell back; 0 is that of the address.
-STEP_STAGE = 8
+STEP_STAGE = 9
 #: Cycles from the bell of a conversion to its code.
 CONVERT_STAGES = 5
 
@@ -69,7 +69,8 @@ class Lane(wiring.Component):
     5       weight and code              factor and step; distance and leak
     6       product                      product
     7       added to the sum             size of the step
-    8       (the tile adds up lanes)     new state, written
+    8       (the tile adds up lanes)     new state
+    9                                    written, within its bounds
     ======  ===========================  ==================================
 
     A sum is converted in five stages: its noise is a bell times an amplitude of twice the width
@@ -97,7 +98,7 @@ class Lane(wiring.Component):
     walk : ``In(Walk)``
         Stage 6.
     write : ``In(1)``, write_addr : ``In``
-        Stage 8: write the new state.
+        Stage 9: write the new state.
     store : ``In(Store)``, bus : ``In(32)``
         Write to ``write_addr`` from outside.
     v, g_plus, g_minus : ``Out``
@@ -229,7 +230,7 @@ class Lane(wiring.Component):
             m.d.sync += out.eq(read.data)
             return out
 
-        state = Signal(signed(16))  # stage 8
+        state = Signal(signed(16))  # stage 9
         v_2 = memory(
             "v",
             signed(16),
@@ -328,14 +329,12 @@ class Lane(wiring.Component):
             size_7.eq(Mux(leaks, rounded >> 16, rounded >> grow)),
             moved_8.eq(_plus_or_minus(v[7], size_7, ~leaks & ~up[7])),
         ]
-        with m.If(leaks):
-            m.d.comb += state.eq(moved_8)
-        with m.Elif(moved_8 < t.v_min):
-            m.d.comb += state.eq(t.v_min)
-        with m.Elif(moved_8 > t.v_max):
-            m.d.comb += state.eq(t.v_max)
+        with m.If(~leaks & (moved_8 < t.v_min)):
+            m.d.sync += state.eq(t.v_min)
+        with m.Elif(~leaks & (moved_8 > t.v_max)):
+            m.d.sync += state.eq(t.v_max)
         with m.Else():
-            m.d.comb += state.eq(moved_8)
+            m.d.sync += state.eq(moved_8)
 
 
 def _plus_or_minus(a, b, minus):

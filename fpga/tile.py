@@ -152,14 +152,14 @@ class EmulatedTile(wiring.Component):
             ]
 
         # --- the array
-        array_task = Signal(Task)
+        task = Signal(Task)
         with m.Switch(op):
             with m.Case(TileOp.PROGRAM):
-                m.d.comb += array_task.eq(Task.PROGRAM)
+                m.d.comb += task.eq(Task.PROGRAM)
             with m.Case(TileOp.INIT):
-                m.d.comb += array_task.eq(Task.INIT)
+                m.d.comb += task.eq(Task.INIT)
             with m.Default():
-                m.d.comb += array_task.eq(Task.DRIFT)
+                m.d.comb += task.eq(Task.DRIFT)
         mode = Signal(Mode)
         with m.Switch(op):
             with m.Case(TileOp.BACKWARD):
@@ -179,7 +179,7 @@ class EmulatedTile(wiring.Component):
             array.mode.eq(mode),
             array.negative.eq(registers.negative),
             array.visit.eq(walker.visit),
-            array.task.eq(array_task),
+            array.task.eq(task),
             array.row.eq(Mux(op == TileOp.AGE, drift_row, command.row)),
             array.columns_busy.eq(picker.busy),
             array.writes.eq(registers.writes),
@@ -216,7 +216,7 @@ class EmulatedTile(wiring.Component):
 
         # Stages that must be empty before what follows may begin. It takes some cycles to reach the
         # same place: sums are read 3 after the decision to convert, cells 4 after the end.
-        behind = Mux(forward | read, 0b1111, Mux(backward, 0b111111, 0b11111))
+        behind = Mux(forward | read, 0b1111, 0b111111)
         behind = Mux(op == TileOp.AGE, (1 << STEP_STAGE + 1) - 1, behind)
 
         with m.FSM() as fsm:
@@ -241,17 +241,13 @@ class EmulatedTile(wiring.Component):
                         with m.Default():
                             m.d.comb += [picker.start.eq(1), walker.start.eq(1)]
                             m.next = "WALK"
-                with m.Elif(host.valid & ~given.arrived & ~array.moving.any()):
-                    m.d.comb += array.host.eq(1)
-                    with m.If(host.write):
-                        m.d.comb += [array.host_write.eq(1), host.ready.eq(1)]
-                    with m.Else():
-                        m.next = "HOST"
+                with m.Elif(host.valid & given.idle & ~array.moving.any()):
+                    m.next = "HOST"
 
             with m.State("HOST"):
-                m.d.comb += array.host.eq(1)
+                m.d.comb += [array.host.eq(1), array.host_write.eq(host.write & (wait == 0))]
                 m.d.sync += wait.eq(wait + 1)
-                with m.If(wait == _HOST_LATENCY - 1):
+                with m.If((wait == _HOST_LATENCY - 1) | (host.write & (wait == 1))):
                     m.d.comb += host.ready.eq(1)
                     m.next = "IDLE"
 

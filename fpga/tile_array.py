@@ -11,7 +11,7 @@ from rtl.reduce import add_tree, or_tree
 
 from .bells import Bells, bell_tag
 from .cells import CellEngine, Item, Task, item
-from .lane import CONVERT_STAGES, STEP_STAGE, Convert, Lane, Mode
+from .lane import CONVERT_STAGES, STEP_STAGE, Convert, Lane, Mode, Store
 from .mixer import Mixer
 from .picker import pick
 from .reference import LEAK_STAGE, Reference
@@ -266,46 +266,52 @@ class TileArray(wiring.Component):
         base = Signal(range(layout.depth))
         words = layout.words
         m.d.sync += base.eq(sum(self.row << i for i in range(words.bit_length()) if words >> i & 1))
-        addr, write_addr = Signal(range(layout.depth)), Signal(range(layout.depth))
-        bus = Signal(32)
+        addr, store_addr = Signal(range(layout.depth)), Signal(range(layout.depth))
+        storing, bus = Signal(), Signal(32)
         place = cells.place
         capacitor = (place.kind == Item.INIT) | (place.kind == Item.REFERENCE)
         with m.If(self.host):
-            m.d.comb += [
-                addr.eq(self.index >> shift),
-                write_addr.eq(self.index >> shift),
-                bus.eq(self.w_data),
-            ]
+            m.d.comb += addr.eq(self.index >> shift)
         with m.Else():
-            m.d.comb += [
-                addr.eq(Mux(cells.busy, base + cells.look.beat, self.visit.addr)),
-                write_addr.eq(Mux(cells.store, base + place.beat, self._visits[STEP_STAGE].addr)),
+            m.d.comb += addr.eq(Mux(cells.busy, base + cells.look.beat, self.visit.addr))
+        # What is stored goes through registers: it comes from far, and there is time.
+        m.d.sync += storing.eq(self.host_write | cells.store)
+        with m.If(self.host):
+            m.d.sync += [store_addr.eq(self.index >> shift), bus.eq(self.w_data)]
+        with m.Else():
+            m.d.sync += [
+                store_addr.eq(base + place.beat),
                 bus[:16].eq(Mux(capacitor, cells.v, cells.g)),
                 bus[16:].eq(cells.g),
             ]
+        write_addr = Mux(storing, store_addr, self._visits[STEP_STAGE].addr)
         for k, lane in enumerate(lanes):
             m.d.comb += [lane.addr.eq(addr), lane.write_addr.eq(write_addr), lane.bus.eq(bus)]
+            store = Signal(Store, name=f"store_{k}")
             with m.If(self.host):
                 here = self.host_write & (self.index[:shift] == k)
-                m.d.comb += [
-                    lane.store.v.eq(here & (self.plane == Plane.V)),
-                    lane.store.g_plus.eq(here & (self.plane == Plane.G)),
-                    lane.store.g_minus.eq(here & (self.plane == Plane.G)),
-                    lane.store.step.eq(here & (self.plane == Plane.STEP)),
-                    lane.store.fixed.eq(here & (self.plane == Plane.FIXED)),
+                m.d.sync += [
+                    store.v.eq(here & (self.plane == Plane.V)),
+                    store.g_plus.eq(here & (self.plane == Plane.G)),
+                    store.g_minus.eq(here & (self.plane == Plane.G)),
+                    store.step.eq(here & (self.plane == Plane.STEP)),
+                    store.fixed.eq(here & (self.plane == Plane.FIXED)),
                 ]
             with m.Else():
                 here = cells.store & (place.lane == k)
-                m.d.comb += [
-                    lane.store.v.eq(here & (place.kind == Item.INIT)),
-                    lane.store.g_plus.eq(here & ~capacitor & ~place.minus),
-                    lane.store.g_minus.eq(here & ~capacitor & place.minus),
+                m.d.sync += [
+                    store.v.eq(here & (place.kind == Item.INIT)),
+                    store.g_plus.eq(here & ~capacitor & ~place.minus),
+                    store.g_minus.eq(here & ~capacitor & place.minus),
+                    store.step.eq(0),
+                    store.fixed.eq(0),
                 ]
-        m.d.comb += [
-            reference.bus.eq(bus),
-            reference.store_leak.eq(self.host),
-            reference.store_row.eq(Mux(self.host, self.index, self.row)),
-            reference.store.eq(
+            m.d.comb += lane.store.eq(store)
+        from_host, reference_cell, row = Signal(), Signal(), Signal(9)
+        m.d.sync += [
+            from_host.eq(self.host),
+            row.eq(Mux(self.host, self.index, self.row)),
+            reference_cell.eq(
                 Mux(
                     self.host,
                     self.host_write & (self.plane == Plane.REFERENCE),
@@ -313,10 +319,16 @@ class TileArray(wiring.Component):
                 )
             ),
         ]
+        m.d.comb += [
+            reference.bus.eq(bus),
+            reference.store_leak.eq(from_host),
+            reference.store_row.eq(row),
+            reference.store.eq(reference_cell),
+        ]
 
         # one lane's cell, for the cell engine and the host
         lane_of, minus = Signal(range(layout.lanes)), Signal()
-        m.d.comb += lane_of.eq(Mux(self.host, self.index[:shift], cells.look_lane))
+        m.d.comb += lane_of.eq(Mux(self.host, self.index[:shift], cells.seek_lane))
         g_plus, g_minus = Signal(layout.g_bits), Signal(layout.g_bits)
         v, plane = Signal(signed(16)), self.plane
 
@@ -328,7 +340,7 @@ class TileArray(wiring.Component):
             g_plus.eq(chosen("g_plus")),
             g_minus.eq(chosen("g_minus")),
             v.eq(chosen("v")),
-            minus.eq(cells.look_minus),
+            minus.eq(cells.seek_minus),
         ]
         m.d.comb += cells.old.eq(Mux(minus, g_minus, g_plus))
         with m.Switch(plane):

@@ -21,6 +21,8 @@ COLUMN = 14
 class TileInput(wiring.Component):
     """Take commands and their vectors into two banks, one of which is being executed.
 
+    What is told of them is a cycle old, or of the next one in the cycle after ``release``.
+
     Parameters
     ----------
     layout : TileLayout
@@ -31,6 +33,8 @@ class TileInput(wiring.Component):
         See :class:`rtl.tile_port.TilePort`.
     command : ``Out(Command)``, arrived : ``Out(1)``
         What to execute, and whether there is anything.
+    idle : ``Out(1)``
+        There is no command in either bank, as of now.
     complete : ``Out(1)``
         All of its vectors have arrived.
     available : ``Out``
@@ -53,6 +57,7 @@ class TileInput(wiring.Component):
             **{name: port.members[name] for name in ("cmd", "x", "w")},
             "command": Out(Command),
             "arrived": Out(1),
+            "idle": Out(1),
             "complete": Out(1),
             "available": Out(range(layout.row_beats + 1)),
             "square": Out(layout.square_bits),
@@ -206,19 +211,22 @@ class TileInput(wiring.Component):
                         finish()
                         m.next = "COMMAND"
 
+        # What is executed is looked up a cycle ahead, so that it is decoded from registers.
+        following = Signal()
+        m.d.comb += [following.eq(execute ^ self.release), self.idle.eq(~used.any())]
         with m.If(self.release):
             m.d.sync += [
-                execute.eq(~execute),
                 used.bit_select(execute, 1).eq(0),
                 complete.bit_select(execute, 1).eq(0),
             ]
-        m.d.comb += [
-            self.command.eq(commands[execute]),
-            self.arrived.eq(used.bit_select(execute, 1)),
-            self.complete.eq(complete.bit_select(execute, 1)),
-            self.available.eq(available[execute]),
-            self.square.eq(squares[execute]),
-            self.squared.eq(squared.bit_select(execute, 1)),
-            self.flags.eq(flags[execute]),
+        m.d.sync += [
+            execute.eq(following),
+            self.command.eq(commands[following]),
+            self.arrived.eq(used.bit_select(following, 1)),
+            self.complete.eq(complete.bit_select(following, 1)),
+            self.available.eq(available[following]),
+            self.square.eq(squares[following]),
+            self.squared.eq(squared.bit_select(following, 1)),
+            self.flags.eq(flags[following]),
         ]
         return m

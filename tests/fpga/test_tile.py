@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analog_models.presets import IDEAL, PAPER, SWITCHES, TUNED, TWO_PCM, without
+from analog_models.presets import IDEAL, PAPER, TUNED, TWO_PCM
 from cosim.verilog_bench import load, simulate_verilog
-from fpga.tile_layout import Register, TileLayout
+from fpga.tile_layout import Plane, TileLayout
 from rtl.tile_port import TileOp
 
 WORK = Path(__file__).parent / "tile_work.py"
@@ -22,8 +22,8 @@ Work, compare, make_tile, operate = (
 OPS = [TileOp.FORWARD] * 4 + [TileOp.BACKWARD] * 3 + [TileOp.UPDATE] * 5 + [TileOp.TUNE] * 3
 OPS += [TileOp.READ] * 3 + [TileOp.PROGRAM] * 4 + [TileOp.AGE] * 3
 OPS += [TileOp.POLARITY, TileOp.INIT]
-#: Sequences in one bench.
-RUNS = 12
+#: Sequences in one bench, and operations in one.
+RUNS, LENGTH = 16, 14
 
 
 def vectors(op, rng, rows, cols):
@@ -77,32 +77,95 @@ def random_work(tile, layout, rng, n):
     return work
 
 
-def bench(shape, config, seed, *, runs=RUNS, length=20, stall=0, late=False):
-    """Run sequences of random operations one after another, each from a random state."""
+def bench(shape, config, seed, *, runs=RUNS, length=LENGTH, stall=0, late=False):
+    """Run sequences of random operations, each from a random state."""
     layout = TileLayout(*shape[:2], config, 16, 12, *shape[2:])
-    for run in range(runs):
-        rng = np.random.default_rng([seed, run])
-        tile = scramble(make_tile(layout, seed=int(rng.integers(1 << 40))), rng)
-        start = make_tile(layout, seed=1)
-        start.keys = tile.keys
-        for name in ("up", "down", "offset", "leak", "leak_ref"):
-            setattr(start, name, getattr(tile, name))
-        for name in ("forward_adc", "backward_adc", "read_adc"):
-            setattr(start, name, getattr(tile, name))
-        start.restore(tile.state())
-        work = random_work(tile, layout, rng, length)
-        compare(layout, [work], operate(layout, start, [work], stall=stall, late=late))
+    rng = np.random.default_rng(seed)
+    seed = int(rng.integers(1 << 60))
+    work = []
+    for _ in range(runs):
+        tile, start = make_tile(layout, seed=seed), make_tile(layout, seed=seed)
+        start.restore(scramble(tile, rng).state())
+        work.append((start, random_work(tile, layout, rng, length)))
+    for (_, expected), got in zip(work, operate(layout, work, stall=stall, late=late), strict=True):
+        compare(expected, got)
 
 
-#: rows, columns, lanes, transfer lanes: with and without rests, one word and many.
-SHAPES = [(13, 10, 4, 2), (5, 3, 4, 4), (9, 16, 8, 1), (1, 1, 2, 1), (34, 7, 2, 2)]
+def rare_bench():
+    """Vectors without a code, and every age at which drift acts twice."""
+    layout = TileLayout(*SHAPES[0][0][:2], TUNED, 16, 12, 4, 2)
+    tile, start = make_tile(layout), make_tile(layout)
+    start.restore(scramble(tile, np.random.default_rng(1)).state())
+    work = Work(tile, layout.lanes, layout.transfer_lanes)
+    none = np.zeros(layout.rows, int), np.zeros(layout.cols, int)
+    for op, *given in (
+        (TileOp.FORWARD, none[0]),
+        (TileOp.BACKWARD, none[1]),
+        (TileOp.UPDATE, *none),
+        (TileOp.UPDATE, none[0] + 1, none[1]),
+        (TileOp.UPDATE, none[0], none[1] + 3),
+        (TileOp.PROGRAM, none[1], none[1]),
+        *[(TileOp.AGE,)] * 40,
+        (TileOp.TUNE, none[1]),
+        (TileOp.FORWARD, none[0] + 127),
+        (TileOp.BACKWARD, none[1] - 127),
+    ):
+        work.add(op, *given)
+    work.after = tile.state()
+    compare(work, operate(layout, [(start, work)])[0])
+
+
+#: rows, columns, lanes, transfer lanes: with rests and without, one word a row and several. Each
+#: is built once.
+SHAPES = [((13, 10, 4, 2), TUNED), ((5, 3, 4, 4), PAPER), ((7, 4, 2, 1), IDEAL)]
 BENCHES = [
-    *(
-        partial(bench, shape, config, seed, stall=seed % 3, late=bool(seed % 2))
-        for seed, (shape, config) in enumerate([
-            *((shape, TUNED) for shape in SHAPES),
-            *((shape, PAPER) for shape in SHAPES[:3]),
-            (SHAPES[0], IDEAL),
-        ])
-    ),
+    *(partial(bench, *SHAPES[min(k % 4, 2)], k, stall=k % 3, late=bool(k % 2)) for k in range(13)),
+    rare_bench,
 ]
+
+
+@pytest.mark.slow
+def test_tile_equals_fixed_tile():
+    """On more than 200 sequences of random operations, from random states."""
+    assert RUNS * (len(BENCHES) - 1) >= 200
+    simulate_verilog(f"{__file__}:BENCHES")
+
+
+def test_tile_of_the_older_cell_is_refused():
+    with pytest.raises(ValueError, match="update_device must be capacitor: 2-PCM is not emulated"):
+        TileLayout(4, 4, TWO_PCM, 16, 12, 4, 2)
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(0, 4), (4, 0), (513, 4), (4, 513)])
+def test_tile_of_a_wrong_size_is_refused(rows, cols):
+    with pytest.raises(ValueError, match="must be within"):
+        TileLayout(rows, cols, TUNED, 16, 12, 4, 2)
+
+
+def test_memory_image_holds_every_cell_once():
+    layout = TileLayout(5, 6, TUNED, 16, 12, 4, 2)
+    row, col = np.indices((5, 6))
+    index = layout.index(row, col)
+    assert len(set(index.ravel())) == 30
+    assert index.max() < layout.depth * layout.lanes
+
+
+def test_state_is_read_back_as_it_was_written():
+    layout = TileLayout(5, 6, TUNED, 16, 12, 4, 2)
+    tile = scramble(make_tile(layout), np.random.default_rng(3))
+    image = layout.image(tile)
+
+    def whole(plane, n):
+        words = np.zeros(n, np.int64)
+        words[image[plane][0]] = image[plane][1]
+        return words
+
+    cells = layout.depth * layout.lanes
+    state = layout.state(
+        whole(Plane.V, cells),
+        whole(Plane.G, cells),
+        whole(Plane.REFERENCE, 5),
+        whole(Plane.REGISTERS, 16),
+    )
+    for name, array in tile.state().items():
+        np.testing.assert_array_equal(state[name], array, name)

@@ -65,17 +65,29 @@ def read_state(pins, layout):
     return state, registers
 
 
-def operate(layout, start: FixedTile, works, *, stall=0, late=False, limit=2_000_000):
-    """Run the work on an emulated tile that begins as ``start``.
+def operate(layout, runs, *, stall=0, late=False, limit=5_000_000):
+    """Do runs, one after another, on one emulated tile.
 
-    Returns a list of ``(y, r, state, registers)`` after each part of the work.
+    Parameters
+    ----------
+    runs : list of (FixedTile, Work)
+        What the tile is when a run begins, of the same devices all the time, and what it does.
+
+    Returns
+    -------
+    list of (y, r, state, registers)
+        Of each run.
     """
-    image = layout.image(start)
+    images = [layout.image(start) for start, _ in runs]
+    constant = (Plane.STEP, Plane.FIXED, Plane.OFFSET)
+    for image in images[1:]:
+        for plane in constant:
+            del image[plane]
     out = []
 
     def process(pins):
-        yield from write_image(pins, image)
-        for work in works:
+        for image, (_, work) in zip(images, runs, strict=True):
+            yield from write_image(pins, image)
             y, r = [], []
             parts = [p(pins) for p in around(work, y, r, stall=stall, late=late)]
             while parts:
@@ -104,12 +116,12 @@ def split(work, y, r):
     return vectors(y, work.y, 8, work.lanes), vectors(r, work.r, 12, work.transfer_lanes)
 
 
-def compare(layout, works, got):
-    """Check results of every operation and the state after each part of the work."""
-    for work, (y, r, state, _) in zip(works, got, strict=True):
-        for name, have, want in (("y", y, work.y), ("r", r, work.r)):
-            assert len(have) == len(want)
-            for k, (a, b) in enumerate(zip(have, want, strict=True)):
-                assert list(a) == list(b), (name, k, list(a), list(b))
-        for name, array in work.after.items():
-            np.testing.assert_array_equal(state[name], array, name)
+def compare(work, got):
+    """Check the results of every operation, and the state that follows from them."""
+    y, r, state, _ = got
+    for name, have, want in (("y", y, work.y), ("r", r, work.r)):
+        assert len(have) == len(want)
+        for k, (a, b) in enumerate(zip(have, want, strict=True)):
+            assert list(a) == list(b), f"{name} {k} must be {list(b)}, not {list(a)}"
+    for name, array in work.after.items():
+        np.testing.assert_array_equal(state[name], array, name)

@@ -8,19 +8,25 @@ from amaranth.lib.wiring import In, Out
 __all__ = ["Amplitude"]
 
 
-def _times(signal, constant):
-    """Return ``signal * constant`` in adders: multipliers are scarce, and these wait for none."""
-    terms = [signal << i for i in range(constant.bit_length()) if constant >> i & 1]
-    total = C(0)
-    for term in terms:
-        total = total + term
-    return total
+def _times(m, signal, constant):
+    """Return ``signal * constant`` and its latency, in adders: multipliers are scarce."""
+    terms = [signal << i for i in range(constant.bit_length()) if constant >> i & 1] or [C(0)]
+    latency = 0
+    while len(terms) > 1 or not latency:
+        sums = []
+        for pair in zip(terms[::2], [*terms[1::2], C(0)], strict=False):
+            total = Signal(Shape.cast((pair[0] + pair[1]).shape()))
+            m.d.sync += total.eq(pair[0] + pair[1])
+            sums.append(total)
+        terms, latency = sums, latency + 1
+    return terms[0], latency
 
 
 class Amplitude(wiring.Component):
     """Compute ``isqrt((power + read_power * square) >> shift)``, two bits of the root a cycle.
 
-    Golden: :meth:`analog_models.fixed_tile.FixedTile._convert`. Latency ``3 + bits / 4`` cycles.
+    Golden: :meth:`analog_models.fixed_tile.FixedTile._convert`. Latency ``3 + bits / 4`` cycles,
+    and one for each doubling of the ones in ``read_power`` beyond two.
 
     Parameters
     ----------
@@ -55,18 +61,19 @@ class Amplitude(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         half = self.bits // 2
-        scaled, power = Signal(self.bits), Signal(self.bits)
-        total = Signal(self.bits)
-        shift_1, shift_2 = Signal(3), Signal(3)
-        begin = Signal(2)
-        m.d.sync += [
-            begin.eq(Cat(self.start, begin[0])),
-            scaled.eq(_times(self.square, self.read_power)),
-            power.eq(Array(C(p, self.bits) for p in self.powers)[self.kind]),
-            shift_1.eq(self.shift),
-            total.eq(scaled + power),
-            shift_2.eq(shift_1),
-        ]
+        scaled, latency = _times(m, self.square, self.read_power)
+        power, shift = Signal(self.bits), self.shift
+        m.d.sync += power.eq(Array(C(p, self.bits) for p in self.powers)[self.kind])
+        for _ in range(latency - 1):
+            delayed = Signal(self.bits)
+            m.d.sync += delayed.eq(power)
+            power = delayed
+        for _ in range(latency + 1):
+            later = Signal(3)
+            m.d.sync += later.eq(shift)
+            shift = later
+        total, begin = Signal(self.bits), Signal(latency + 1)
+        m.d.sync += [total.eq(scaled + power), begin.eq(Cat(self.start, begin[:-1]))]
 
         # The schoolbook root, a bit a step: bring down two bits, try to subtract 4 * root + 1.
         left, rest = Signal(range(half + 2)), Signal(half + 2)
@@ -92,9 +99,9 @@ class Amplitude(wiring.Component):
                 left.eq(left - 1),
                 self.done.eq(left == 1),
             ]
-        with m.If(begin[1]):
+        with m.If(begin[-1]):
             m.d.sync += [
-                bits.eq(total >> shift_2),
+                bits.eq(total >> shift),
                 rest.eq(0),
                 self.amp.eq(0),
                 left.eq(half // 2),

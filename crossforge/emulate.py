@@ -146,6 +146,8 @@ class _Run:
         self.mismatches = 0
         self.mismatch: str | None = None
         self.correct = self.bytes = 0
+        self._state: dict[str, np.ndarray] = {}
+        self._read = -1  # examples after which it was read
 
     # --- both sides
 
@@ -175,6 +177,12 @@ class _Run:
             order = epoch_order(self.chip.seed, epoch, n)[at:stop]
             yield update.learning_rate * update.decay**epoch, order
 
+    def state(self) -> dict[str, np.ndarray]:
+        """State of the board, read once for each stop: a link is slow."""
+        if self._read != self.done:
+            self._state, self._read = self.engine.state(), self.done
+        return self._state
+
     def follow(self) -> None:
         """Let the golden trainer come to where the board is."""
         n, update = len(self.x), self.chip.update
@@ -190,7 +198,7 @@ class _Run:
         """Compare everything that the board and the golden trainer remember."""
         start = time.perf_counter()
         self.follow()
-        have, want = self.engine.state(), self.golden.state()
+        have, want = self.state(), self.golden.state()
         differ = {
             name: int(np.count_nonzero(have[name] != want[name]))
             for name in want
@@ -223,7 +231,7 @@ class _Run:
             if self.out is not None:
                 save_checkpoint(
                     self.out / "checkpoint",
-                    {"arrays": self.engine.state(), "chip": _digest(self.chip)},
+                    {"arrays": self.state(), "chip": _digest(self.chip)},
                 )
             if self.options.check and interval and self.done % interval == 0:
                 self.compare()
@@ -310,7 +318,7 @@ def _figures(run: _Run, accuracy, *, build_seconds) -> dict:
     waiting = max(0, cycles[Op.LOAD.name.lower()] - run.trained)
     transfer = cycles["transfer"]
     busy = sum(cycles.values()) - waiting - transfer
-    counters = dict(zip(COUNTERS, map(int, run.engine.state()["counters"]), strict=True))
+    counters = dict(zip(COUNTERS, map(int, run.state()["counters"]), strict=True))
     transfers = counters["transfers"]
     interval = chip.transfer.interval
     per_example = busy / each

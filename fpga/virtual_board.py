@@ -17,7 +17,7 @@ from .verilate import verilate
 __all__ = ["VIRTUAL_BAUD", "VIRTUAL_CLOCK", "VirtualBoard"]
 
 #: As if at 80 MHz; the line as fast as the receiver can follow, since a cycle takes long here.
-VIRTUAL_CLOCK, VIRTUAL_BAUD = 80_000_000, 10_000_000
+VIRTUAL_CLOCK, VIRTUAL_BAUD = 80_000_000, 13_000_000
 
 
 class VirtualBoard:

@@ -49,9 +49,9 @@ CONTROLLERS = {
         transfer_lanes=4,
     ),
     "mini": Controller(
-        "49-16-10, which is MNIST in 7x7 pixels, on two tiles, 8 lanes",
-        ChipConfig(layers=(49, 16, 10), forward_shift=(16, 16), backward_shift=(12, 13)),
-        lanes=8,
+        "49-8-10, which is MNIST in 7x7 pixels, on two tiles, 4 lanes",
+        ChipConfig(layers=(49, 8, 10), forward_shift=(16, 16), backward_shift=(12, 13)),
+        lanes=4,
         transfer_lanes=2,
     ),
     "tiny": Controller(

@@ -13,12 +13,18 @@ from rich.table import Table
 from analog_models.presets import TILES
 from cosim.simulators import SIMULATORS, SimulationError
 from cosim.tools import ToolError
+from fpga.bitstream import BuildError
+from fpga.boards import BOARDS
+from fpga.verilate import BoardBuildError
 from golden.controllers import CONTROLLERS
 
+from .bitstream import bitstream, figures, load_commands
+from .bitstream import report as bitstream_report
 from .compare import compare
 from .cosim import PRESETS as COSIM_PRESETS
 from .cosim import TIMINGS, CosimOptions, cosim, verdict
 from .diagnose import diagnose, report
+from .emulate import EmulateOptions, emulate, emulate_table, resumed
 from .experiments import ALL_SWITCHES, EXPERIMENTS
 from .listing import presets_json, presets_table
 from .run import TILES as TILE_MODELS
@@ -132,6 +138,62 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--check", action="store_true", help="lint it with Verilator, yosys and slang")
     p.add_argument("--json", action="store_true", help="print one JSON object")
 
+    p = commands.add_parser(
+        "bitstream", help="make the bitstream that emulates a chip on an FPGA board"
+    )
+    meanings = "; ".join(f"{name}: {b.meaning}" for name, b in BOARDS.items())
+    p.add_argument("--board", required=True, help=meanings)
+    p.add_argument("--preset", default="small", help="as for verilog (default: %(default)s)")
+    p.add_argument("--lanes", type=int, metavar="N", help="codes in a beat (default: the preset's)")
+    p.add_argument("--clock", type=int, metavar="MHZ", help="design clock (default: the board's)")
+    p.add_argument(
+        "-o", "--out", type=Path, metavar="DIR", help="folder (default: build/fpga/BOARD-PRESET)"
+    )
+    p.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
+
+    p = commands.add_parser(
+        "emulate",
+        help="train on gateware with tiles in logic, on an FPGA board or a virtual one",
+        argument_default=argparse.SUPPRESS,
+    )
+    p.add_argument(
+        "--board",
+        metavar="NAME",
+        help="virtual: the complete design, simulated, behind a pseudo-terminal; virtual-fast: "
+        "simulated, without the serial link; or a serial port such as /dev/ttyUSB0 "
+        "(default: virtual-fast)",
+    )
+    p.add_argument("--preset", help="as for verilog (default: small)")
+    p.add_argument(
+        "--examples", type=int, metavar="N", help="training examples of an epoch (default: 20000)"
+    )
+    p.add_argument("--epochs", type=int, metavar="N", help="default: 1")
+    p.add_argument(
+        "--test", type=int, metavar="N", help="images to test with at the end (default: 10000)"
+    )
+    p.add_argument(
+        "--interval", type=int, metavar="N", help="examples between transfers (default: preset's)"
+    )
+    p.add_argument("--seed", type=int, metavar="S", help="fixes every random bit (default: 1)")
+    p.add_argument("--baud", type=int, metavar="BD", help="of the port (default: 3000000)")
+    p.add_argument(
+        "--clock", type=int, metavar="MHZ", help="clock that speeds are told for (default: 80)"
+    )
+    p.add_argument(
+        "--check",
+        action="store_true",
+        help="compare with the golden trainer at every transfer, not only at the end",
+    )
+    p.add_argument(
+        "--out", type=Path, default=None, metavar="DIR", help="folder for checkpoint and figures"
+    )
+    p.add_argument(
+        "--resume", type=Path, default=None, metavar="DIR", help="continue what is in this folder"
+    )
+    p.add_argument(
+        "--json", action="store_true", default=False, help="print one JSON object, nothing else"
+    )
+
     p = commands.add_parser("presets", help="list the presets' numbers with units and sources")
     p.add_argument("name", nargs="?", choices=TILES, help="one preset only")
     p.add_argument("--json", action="store_true", help="print one JSON object")
@@ -191,6 +253,25 @@ def _cosim(args) -> None:
         raise SystemExit(1)
 
 
+def _emulate(args) -> None:
+    kept = ("command", "json", "out", "resume")
+    given = {k: v for k, v in vars(args).items() if k not in kept}
+    out = args.out
+    if args.resume is None:
+        options = EmulateOptions(**given)
+    else:
+        if out is not None:
+            raise ValueError("--out must not go with --resume, which names the folder")
+        options, out = resumed(args.resume, given), args.resume
+    found = emulate(options, out, resume=args.resume is not None, quiet=args.json)
+    if args.json:
+        print(json.dumps(found))
+    else:
+        Console().print(emulate_table(found))
+    if found["mismatches"]:
+        raise SystemExit(1)
+
+
 def _verilog(args) -> None:
     written = generate_preset(args.preset, args.out, lanes=args.lanes, clock=args.clock)
     findings = lint_folder(written[0].path.parent) if args.check else []
@@ -205,6 +286,22 @@ def _verilog(args) -> None:
             print("Verilator, yosys and slang find nothing.")
     if findings:
         raise SystemExit(1)
+
+
+def _bitstream(args) -> None:
+    built = bitstream(
+        args.board, args.preset, args.out, lanes=args.lanes, clock=args.clock, quiet=args.json
+    )
+    if args.json:
+        print(json.dumps(figures(built)))
+        return
+    console = Console()
+    console.print(bitstream_report(built))
+    first, *others = load_commands(built)
+    # not wrapped: they are there to be copied
+    console.print(f"Load it into the board: {first}", soft_wrap=True, highlight=False)
+    for other in others:
+        console.print(f"                    or: {other}", soft_wrap=True, highlight=False)
 
 
 def _presets(args) -> None:
@@ -237,10 +334,12 @@ def main(argv=None) -> None:
             "train": _train,
             "cosim": _cosim,
             "presets": _presets,
+            "emulate": _emulate,
+            "bitstream": _bitstream,
             "diagnose": _diagnose,
             "verilog": _verilog,
         }[args.command](args)
-    except (ValueError, OSError, ToolError, SimulationError) as error:
+    except (ValueError, OSError, BoardBuildError, BuildError, ToolError, SimulationError) as error:
         print(f"crossforge: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:

@@ -143,10 +143,15 @@ class TileLayout:
         return max(1, worst(self.tables.leak, self.tables.leak_amp).bit_length())
 
     @property
+    def memories(self) -> tuple[int, ...]:
+        """Width of each memory of a lane with cells, bits: v, both g, steps, what else is fixed."""
+        g = self.g_bits
+        return 16, g, g, 2 * self.step_bits, self.offset_bits + self.leak_bits
+
+    @property
     def cell_bits(self) -> int:
         """All that a cell takes."""
-        state = 16 + 2 * self.g_bits
-        return state + self.offset_bits + 2 * self.step_bits + self.leak_bits
+        return sum(self.memories)
 
     @cached_property
     def powers(self) -> tuple[int, int, int]:

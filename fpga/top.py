@@ -11,6 +11,7 @@ from rtl.controller import host_bytes
 
 from .emulator import Emulator
 from .link import UartLink
+from .uart import check_rate
 
 __all__ = ["Top"]
 
@@ -36,18 +37,17 @@ class Top(wiring.Component):
     """
 
     def __init__(self, chip: ChipConfig, hw: ControllerConfig, clock: int, baud: int, **sizes):
-        self.emulator = Emulator(chip, hw)
-        self.link = UartLink(clock, baud, host_bytes(hw.lanes), **sizes)
+        check_rate(clock, baud)
+        self.chip, self.hw, self.clock, self.baud, self.sizes = chip, hw, clock, baud, sizes
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "busy": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.emulator, m.submodules.link = self.emulator, self.link
+        m.submodules.emulator = emulator = Emulator(self.chip, self.hw)
+        m.submodules.link = link = UartLink(
+            self.clock, self.baud, host_bytes(self.hw.lanes), **self.sizes
+        )
         for name in ("bus", "examples", "goals", "results"):
-            wiring.connect(m, getattr(self.link, name), getattr(self.emulator, name))
-        m.d.comb += [
-            self.link.rx.eq(self.rx),
-            self.tx.eq(self.link.tx),
-            self.busy.eq(self.link.busy),
-        ]
+            wiring.connect(m, getattr(link, name), getattr(emulator, name))
+        m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx), self.busy.eq(link.busy)]
         return m

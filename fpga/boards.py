@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boards that the chip is emulated on: their clocks, their pins, and what fits into them."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from analog_models.config import check
+
+__all__ = ["BOARDS", "Board", "Pll"]
+
+
+@dataclass(frozen=True)
+class Pll:
+    """Dividers that make a design clock of the oscillator.
+
+    Parameters
+    ----------
+    feedback : int
+        The VCO runs at ``feedback`` times the oscillator.
+    output : int
+        The design clock is the VCO's over ``output``.
+    """
+
+    feedback: int
+    output: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """A board with an FPGA that free tools know.
+
+    Parameters
+    ----------
+    name : str
+    meaning : str
+    family : str
+        ``"ecp5"`` or ``"ice40"``: which tools make its bitstreams.
+    platform : str
+        Module and class of amaranth-boards; it knows the pins.
+    place : tuple of str
+        Device, package and speed as nextpnr's options.
+    oscillator : float, Hz
+    clocks : mapping of int to Pll or None
+        Design clocks in MHz that can be had, and how; None is the oscillator itself.
+    clock : int, MHz
+        The one that a design gets unless told otherwise.
+    luts, block_rams, block_ram_bits, single_port_rams, dsps : int
+        What the FPGA has; ``block_ram_bits`` in one block RAM. ``single_port_rams`` are 16 bits
+        wide and 16384 words deep.
+    loaders : tuple of str
+        Commands that load a bitstream ``{file}``, the usual one first.
+    """
+
+    name: str
+    meaning: str
+    family: str
+    platform: str
+    place: tuple[str, ...]
+    oscillator: float
+    clocks: Mapping[int, Pll | None]
+    clock: int
+    luts: int
+    block_rams: int
+    block_ram_bits: int
+    single_port_rams: int
+    dsps: int
+    loaders: tuple[str, ...]
+
+    def make_platform(self):
+        """Return a new platform of amaranth-boards.
+
+        Raises
+        ------
+        ImportError
+            If amaranth-boards is not installed.
+        """
+        module, _, name = self.platform.partition(":")
+        return getattr(importlib.import_module(module), name)()
+
+    def check_clock(self, clock: int | None) -> int:
+        """Return a design clock in MHz, the default if None; refuse one that cannot be had."""
+        if clock is None:
+            return self.clock
+        possible = ", ".join(map(str, self.clocks))
+        check(clock in self.clocks, "clock", f"one of {possible} (MHz) on {self.name}", clock)
+        return int(clock)
+
+
+BOARDS = {
+    board.name: board
+    for board in (
+        Board(
+            name="ulx3s-85f",
+            meaning="Radiona ULX3S with a Lattice ECP5 LFE5U-85F",
+            family="ecp5",
+            platform="amaranth_boards.ulx3s:ULX3S_85F_Platform",
+            place=("--85k", "--package", "CABGA381", "--speed", "6"),
+            oscillator=25e6,
+            # The VCO must lie within 400..800 MHz and the phase detector at 10 MHz or more (Lattice
+            # FPGA-DS-02012, sysCLOCK PLL timing), so it gets the 25 MHz as they are.
+            clocks=MappingProxyType({
+                25: None,
+                40: Pll(32, 20),
+                50: Pll(32, 16),
+                60: Pll(24, 10),
+                65: Pll(26, 10),
+                70: Pll(28, 10),
+                75: Pll(30, 10),
+                80: Pll(32, 10),
+                85: Pll(17, 5),
+                90: Pll(18, 5),
+                95: Pll(19, 5),
+                100: Pll(32, 8),
+            }),
+            clock=80,
+            luts=83_640,
+            block_rams=208,
+            block_ram_bits=18_432,
+            single_port_rams=0,
+            dsps=156,
+            loaders=("openFPGALoader -b ulx3s {file}", "fujprog {file}"),
+        ),
+        Board(
+            name="icebreaker",
+            meaning="1BitSquared iCEBreaker with a Lattice iCE40 UP5K",
+            family="ice40",
+            platform="amaranth_boards.icebreaker:ICEBreakerPlatform",
+            place=("--up5k", "--package", "sg48"),
+            oscillator=12e6,
+            # The VCO must lie within 533..1066 MHz (Lattice FPGA-DS-02008, sysCLOCK PLL timing);
+            # the output divider is a power of two.
+            clocks=MappingProxyType({
+                12: None,
+                18: Pll(48, 32),
+                24: Pll(64, 32),
+                30: Pll(80, 32),
+            }),
+            clock=12,
+            luts=5_280,
+            block_rams=30,
+            block_ram_bits=4_096,
+            single_port_rams=4,
+            dsps=8,
+            loaders=("iceprog {file}", "openFPGALoader -b ice40_generic {file}"),
+        ),
+    )
+}

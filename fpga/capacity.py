@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does it fit? The arithmetic, before the minutes that synthesis takes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from .boards import Board
+from .tile_layout import TileLayout
+
+__all__ = [
+    "Memory",
+    "Need",
+    "Part",
+    "block_rams",
+    "cells_part",
+    "memory_part",
+    "refuse_if_too_large",
+]
+
+#: Bits wide and words deep that one block RAM can be, as yosys maps memories with a read port and
+#: a write port.
+_SHAPES = {
+    "ecp5": ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)),
+    "ice40": ((16, 256), (8, 512), (4, 1024), (2, 2048)),
+}
+#: ECP5: so many LUT RAMs of 16 words of 4 bits yosys takes rather than one block RAM (measured
+#: with yosys 0.70: 20 are taken, 25 are not).
+_LUT_RAMS = 20
+#: Words of a single-port RAM of the iCE40, and its bits.
+_SINGLE_PORT = (16, 16384)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A memory, or several alike.
+
+    Parameters
+    ----------
+    depth, width : int
+        Words, and bits of one.
+    count : int
+    single_port : bool
+        Never read and written at once, so that the iCE40's single-port RAMs will do.
+    """
+
+    depth: int
+    width: int
+    count: int = 1
+    single_port: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one part of a design takes.
+
+    Parameters
+    ----------
+    why : str
+        The arithmetic: ``"164,885 cells of 81 bits are 13.4 Mb"``.
+    block_rams, single_port_rams, dsps, luts : int
+    """
+
+    why: str
+    block_rams: int = 0
+    single_port_rams: int = 0
+    dsps: int = 0
+    luts: int = 0
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a design takes.
+
+    Parameters
+    ----------
+    name : str
+        The network: ``"528-250-125-10"``.
+    parts : tuple of Part
+    """
+
+    name: str
+    parts: tuple[Part, ...]
+
+    def total(self, resource: str) -> int:
+        """Sum of a resource, a field of :class:`Part`, over all parts."""
+        return sum(getattr(part, resource) for part in self.parts)
+
+
+def block_rams(depth: int, width: int, family: str) -> int:
+    """Count the block RAMs of a memory with a read port and a write port; 0 is LUT RAM.
+
+    A memory is cut by depth into pieces, each of the shape that suits it. That is what yosys 0.70
+    counts, or one more in a large memory.
+
+    Parameters
+    ----------
+    depth, width : int
+    family : str
+        ``"ecp5"`` or ``"ice40"``.
+    """
+
+    @cache
+    def best(depth):
+        if depth <= 0:
+            return 0
+        counts = []
+        for wide, deep in _SHAPES[family]:
+            columns = -(-width // wide)
+            whole = max(1, depth // deep)
+            counts.append(whole * columns + best(depth - whole * deep))
+        return min(counts)
+
+    blocks = best(depth)
+    lut_rams = -(-depth // 16) * -(-width // 4)
+    return 0 if family == "ecp5" and lut_rams <= _LUT_RAMS * blocks else blocks
+
+
+def memory_part(why: str, memories: Iterable[Memory], board: Board) -> Part:
+    """Return what memories take on a board; single-port RAMs are used while there are some."""
+    single, blocks, luts = 0, 0, 0
+    wide, deep = _SINGLE_PORT
+    for memory in memories:
+        rams = memory.count * -(-memory.width // wide) * -(-memory.depth // deep)
+        if memory.single_port and single + rams <= board.single_port_rams:
+            single += rams
+            continue
+        each = block_rams(memory.depth, memory.width, board.family)
+        blocks += memory.count * each
+        if not each:  # a LUT RAM of 16 words of 4 bits takes the place of six LUTs
+            luts += 6 * memory.count * -(-memory.depth // 16) * -(-memory.width // 4)
+    return Part(why, block_rams=blocks, single_port_rams=single, luts=luts)
+
+
+def cells_part(layouts: Iterable[TileLayout], board: Board) -> Part:
+    """Return what the cells of all tiles take; see :attr:`fpga.tile_layout.TileLayout.memories`."""
+    layouts = list(layouts)
+    memories = [
+        Memory(layout.depth, width, layout.cell_lanes)
+        for layout in layouts
+        for width in layout.memories
+    ]
+    cells = sum(layout.rows * layout.cols for layout in layouts)
+    bits = max(layout.cell_bits for layout in layouts)
+    total = cells * bits
+    size = f"{total / 1e6:.1f} Mb" if total >= 1e6 else f"{total / 1e3:.0f} kb"
+    return memory_part(f"{cells:,} cells of {bits} bits are {size}", memories, board)
+
+
+#: Resources, their names in a message and in :class:`fpga.boards.Board`.
+_RESOURCES = {"block_rams": "block RAMs", "dsps": "multipliers", "luts": "LUTs"}
+
+
+def refuse_if_too_large(need: Need, board: Board, hint: str) -> None:
+    """Raise ValueError, with the arithmetic, if a design cannot fit into a board.
+
+    Parameters
+    ----------
+    need : Need
+    board : Board
+    hint : str
+        What to do about it: ``"choose --preset fpga or a larger board"``.
+    """
+    for resource, words in _RESOURCES.items():
+        total, there = need.total(resource), getattr(board, resource)
+        if total > there:
+            why = " and ".join(
+                f"{part.why} in {getattr(part, resource):,}"
+                for part in need.parts
+                if getattr(part, resource)
+            )
+            raise ValueError(
+                f"{need.name} must fit into {board.name}, but {why} {words} and it has "
+                f"{there:,}: {hint}"
+            )

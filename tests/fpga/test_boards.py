@@ -1,0 +1,147 @@
+# amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
+"""Boards are what their data sheets say, and designs get clock, reset, pins and lights of them."""
+
+import re
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from cosim.bench import simulate
+from fpga.board_top import RESET_CYCLES, BoardTop, Heartbeat, Wake
+from fpga.boards import BOARDS
+
+
+class Echo(wiring.Component):
+    """Sends what it receives."""
+
+    rx: In(1)
+    tx: Out(1)
+    busy: Out(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.sync += self.tx.eq(self.rx)
+        m.d.comb += self.busy.eq(~self.rx)
+        return m
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_board_clocks_are_what_their_dividers_make(name):
+    board = BOARDS[name]
+    low, high = {"ecp5": (400e6, 800e6), "ice40": (533e6, 1066e6)}[board.family]
+    assert board.clock in board.clocks
+    assert board.clocks[int(board.oscillator / 1e6)] is None
+    for clock, pll in board.clocks.items():
+        if pll is not None:
+            vco = board.oscillator * pll.feedback
+            assert low <= vco <= high
+            assert vco / pll.output == clock * 1e6
+            assert board.family == "ecp5" or pll.output in (1, 2, 4, 8, 16, 32, 64)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_board_has_the_platform_of_its_device(name):
+    board = BOARDS[name]
+    platform = board.make_platform()
+    device, package = {
+        "ulx3s-85f": ("LFE5U-85F", "BG381"),
+        "icebreaker": ("iCE40UP5K", "SG48"),
+    }[name]
+    assert (platform.device, platform.package) == (device, package)
+    assert platform.default_clk_frequency == board.oscillator
+
+
+def test_board_rejects_a_clock_that_it_cannot_make():
+    with pytest.raises(
+        ValueError, match=r"^clock must be one of 12, 18, 24, 30 \(MHz\) on icebreaker, not 80$"
+    ):
+        BOARDS["icebreaker"].check_clock(80)
+    assert BOARDS["icebreaker"].check_clock(None) == 12
+
+
+PINS = {
+    "ulx3s-85f": {"clk25_0__io": "G2", "uart_0__rx__io": "M1", "uart_0__tx__io": "L4"},
+    "icebreaker": {"clk12_0__io": "35", "uart_0__rx__io": "6", "uart_0__tx__io": "9"},
+}
+
+
+@pytest.mark.parametrize(("name", "clock"), [(n, c) for n in BOARDS for c in BOARDS[n].clocks])
+def test_top_has_the_pins_and_the_clock_of_its_board(name, clock):
+    board = BOARDS[name]
+    top = BoardTop(Echo(), board, clock)
+    plan = board.make_platform().build(top, name="top", do_build=False, emit_src=False)
+    netlist = plan.files["top.il"]
+    if board.family == "ecp5":
+        sites = re.findall(r'LOCATE COMP "(\w+)" SITE "(\w+)"', plan.files["top.lpf"])
+    else:
+        sites = re.findall(r"set_io (\w+) (\w+)", plan.files["top.pcf"])
+    assert PINS[name].items() <= dict(sites).items()
+    assert {"led_0__io", "led_1__io"} <= dict(sites).keys()
+    pll = board.clocks[clock]
+    assert netlist.count("EHXPLLL") + netlist.count("SB_PLL40_PAD") == (pll is not None)
+    if pll is not None and board.family == "ecp5":
+        assert f"parameter \\CLKOP_DIV {pll.feedback}\n" in netlist.replace("signed ", "")
+        assert f"parameter \\CLKOS_DIV {pll.output}\n" in netlist.replace("signed ", "")
+
+
+@pytest.mark.parametrize("lacking", ["rx", "tx", "busy"])
+def test_top_rejects_a_design_without_its_members(lacking):
+    members = {"rx": In(1), "tx": Out(1), "busy": Out(1)}
+    wanted = f"{lacking} : {members[lacking]!r}"
+    del members[lacking]
+
+    class Other(wiring.Component):
+        def __init__(self):
+            super().__init__(members)
+
+    with pytest.raises(ValueError, match=f"^design must have a member {re.escape(wanted)}$"):
+        BoardTop(Other(), BOARDS["icebreaker"])
+
+
+def test_top_rejects_a_clock_of_another_board():
+    with pytest.raises(ValueError, match=r"^clock must be one of 12, 18, 24, 30 .*, not 80$"):
+        BoardTop(Echo(), BOARDS["icebreaker"], 80)
+
+
+def test_wake_holds_the_reset_for_its_cycles():
+    held = []
+
+    def drive(pins):
+        for _ in range(2):
+            pins["rst"] = 1  # the clock is not steady
+            for _ in range(3):
+                yield
+            pins["rst"] = 0
+            n = 0
+            yield
+            while pins["rst_out"]:
+                n += 1
+                yield
+            held.append(n)
+
+    class Renamed(wiring.Component):  # the bench has a rst of its own
+        rst_out: Out(1)
+
+        def elaborate(self, platform):
+            m = Module()
+            m.submodules.wake = wake = Wake()
+            m.d.comb += self.rst_out.eq(wake.rst)
+            return m
+
+    simulate(Renamed(), drive)
+    assert held == [RESET_CYCLES] * 2
+
+
+def test_heartbeat_beats_once_a_second():
+    seen = []
+
+    def drive(pins):
+        for _ in range(40):
+            yield
+            seen.append(pins["light"])
+
+    simulate(Heartbeat(20), drive)
+    assert seen == ([0] * 10 + [1] * 10) * 2

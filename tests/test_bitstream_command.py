@@ -1,0 +1,157 @@
+# amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``crossforge bitstream``: what it prints, and what it refuses before any work."""
+
+import json
+from pathlib import Path
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from crossforge import bitstream as command
+from crossforge.cli import main
+from fpga.bitstream import BuildError, Built, Report
+from fpga.boards import BOARDS
+
+
+class Nothing(wiring.Component):
+    """Design that does nothing."""
+
+    rx: In(1)
+    tx: Out(1)
+    busy: Out(1)
+
+    def elaborate(self, platform):
+        return Module()
+
+
+REPORT = Report({"clk": (91.25, 80.0)}, 41_820, 16_728, 104, 0, 78)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Return what the flow is asked for; it takes no time and always works."""
+    calls = []
+
+    def top_of(preset, board, lanes, clock):
+        calls.append((preset, board.name, lanes, clock))
+        return Nothing()
+
+    def build(board, top, folder, *, clock, progress):
+        calls.append((board.name, top.clock, Path(folder), clock))
+        phases = {"elaborate": 1.0, "pack": 2.5}
+        for phase in phases:
+            progress(phase)
+        suffix = "bit" if board.family == "ecp5" else "bin"
+        file = Path(folder, f"top.{suffix}")
+        return Built(file, board.name, float(clock), 91.25, REPORT, phases, 512.4)
+
+    monkeypatch.setattr(command, "top_of", top_of)
+    monkeypatch.setattr(command, "build", build)
+    return calls
+
+
+def test_bitstream_json(asked, capsys):
+    main(["bitstream", "--board", "ulx3s-85f", "--json"])
+    out, err = capsys.readouterr()
+    assert not err
+    assert json.loads(out) == {
+        "board": "ulx3s-85f",
+        "bitstream": "build/fpga/ulx3s-85f-small/top.bit",
+        "clock_mhz": 80.0,
+        "fmax_mhz": 91.25,
+        "luts": 41820,
+        "flip_flops": 16728,
+        "brams": 104,
+        "single_port_rams": 0,
+        "dsps": 78,
+        "seconds": 3.5,
+        "phases": {"elaborate": 1.0, "pack": 2.5},
+        "memory_mib": 512,
+        "load": [
+            "openFPGALoader -b ulx3s build/fpga/ulx3s-85f-small/top.bit",
+            "fujprog build/fpga/ulx3s-85f-small/top.bit",
+        ],
+    }
+    folder = Path("build/fpga/ulx3s-85f-small")
+    assert asked == [("small", "ulx3s-85f", None, 80), ("ulx3s-85f", 80, folder, 80)]
+
+
+def test_bitstream_shows_phases_a_table_and_how_to_load(asked, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    folder = Path("a/folder/with/quite/a/long/name")
+    main([
+        "bitstream", "--board", "icebreaker", "--preset", "tiny", "--lanes", "2",
+        "--clock", "24", "--out", str(folder),
+    ])  # fmt: skip
+    out, err = capsys.readouterr()
+    assert [line for line in err.splitlines() if line.endswith(" s")] == [
+        "elaborate: 0 s",
+        "pack: 0 s",
+    ]
+    assert f"\nLoad it into the board: iceprog {folder}/top.bin\n" in out, "in one line"
+    rows = {
+        line.split("│")[1].strip(): line.split("│")[2:5] for line in out.splitlines() if "│" in line
+    }
+    assert [cell.strip() for cell in rows["block RAMs"]] == ["104", "30", "347"]
+    assert [cell.strip() for cell in rows["clock, MHz"]] == ["24", "91.2", "+280 to spare"]
+    assert asked == [("tiny", "icebreaker", 2, 24), ("icebreaker", 24, folder, 24)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--board", "arty"], "board must be one of ulx3s-85f, icebreaker, not 'arty'"),
+        (
+            ["--board", "ulx3s-85f", "--preset", "huge"],
+            "preset must be one of mnist, mnist-16, small, mini, tiny, not 'huge'",
+        ),
+        (
+            ["--board", "icebreaker", "--clock", "80"],
+            "clock must be one of 12, 18, 24, 30 (MHz) on icebreaker, not 80",
+        ),
+    ],
+)
+def test_bitstream_refuses_in_one_sentence(asked, capsys, arguments, message):
+    with pytest.raises(SystemExit) as end:
+        main(["bitstream", *arguments])
+    assert end.value.code == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"crossforge: {message}\n")
+    assert not asked
+
+
+def test_bitstream_says_what_the_flow_refuses(asked, capsys, monkeypatch):
+    def build(*_, **__):
+        raise BuildError("clk must reach 80.0 MHz on ulx3s-85f, but reaches 71.2 MHz: do something")
+
+    monkeypatch.setattr(command, "build", build)
+    with pytest.raises(SystemExit) as end:
+        main(["bitstream", "--board", "ulx3s-85f", "--json"])
+    assert end.value.code == 2
+    _, err = capsys.readouterr()
+    assert err.startswith("crossforge: clk must reach 80.0 MHz on ulx3s-85f, but")
+
+
+@pytest.mark.parametrize(("board", "preset", "network"), [
+    ("ulx3s-85f", "mnist-16", "528-250-125-10"),
+    ("icebreaker", "small", "196-64-10"),
+])  # fmt: skip
+def test_bitstream_refuses_what_cannot_fit(capsys, board, preset, network):
+    with pytest.raises(SystemExit) as end:
+        main(["bitstream", "--board", board, "--preset", preset])
+    assert end.value.code == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.startswith(f"crossforge: {network} must fit into {board}, but ")
+    assert err.endswith("choose another --preset or a larger board\n")
+    assert " block RAMs and it has " in err
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_bitstream_says_how_to_load_into_every_board(name):
+    built = Built(Path("top"), name, 1.0, 2.0, REPORT, {}, 0.0)
+    for load in command.load_commands(built):
+        assert load.endswith(" top")

@@ -20,9 +20,9 @@ from pathlib import Path
 from amaranth.back import rtlil
 from rich.console import Console
 
-from cosim.tools import yosys
 from golden.controllers import CONTROLLERS
 from rtl.controller import ChipController
+from rtl.tools import yosys
 from rtl.verilog import TIDY
 
 __all__ = ["PAGE", "Area", "blocks", "measure", "section"]

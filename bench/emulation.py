@@ -13,14 +13,14 @@ import time
 
 import numpy as np
 
-from cosim.tools import BUILD_DIR
-from crossforge.emulate import images
 from crossforge.emulate_boards import open_board
+from crossforge.emulate_options import images
 from fpga.engine import BoardEngine
 from golden.controllers import CONTROLLERS
 from golden.engine import FixedEngine, MachineEngine
 from golden.kernel_tile import KernelTile
 from golden.schedule import epoch_order, initial_weights
+from rtl.tools import BUILD_DIR
 
 
 class _Counted:
@@ -107,11 +107,11 @@ def main() -> None:
         with open_board(name, chip, hw, baud=3_000_000, build_dir=BUILD_DIR) as board:
             engine = BoardEngine(chip, hw, board)
             engine.restore(state)
-            begun = [r.astype(np.int64) for r in engine.registers()]
+            begun = [r.astype(np.int64) for r in engine.tile_registers()]
             start = time.perf_counter()
             engine.train(data.x_train, data.y_train.astype(np.int64), part[:n])
             seconds = time.perf_counter() - start
-            spent = [r - b for r, b in zip(engine.registers(), begun, strict=True)]
+            spent = [r - b for r, b in zip(engine.tile_registers(), begun, strict=True)]
             waiting = engine.cycles["load"] - n
             found[name] = {
                 "examples_per_second": round(n / seconds, 1),

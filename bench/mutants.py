@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cosim.simulators import SimulationError, build
-from cosim.tools import BUILD_DIR, ToolError, yosys
 from cosim.verilog_bench import MUTANT, Group, groups, ports, run_group
+from rtl.tools import BUILD_DIR, ToolError, yosys
 from rtl.verilog import TIDY, to_rtlil
 
 __all__ = ["Mutant", "Report", "mutants", "run_mutants"]

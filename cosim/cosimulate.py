@@ -10,12 +10,12 @@ from functools import cache
 from pathlib import Path
 
 from golden.hardware import ControllerConfig
+from rtl.tools import BUILD_DIR
 from rtl.verilog import to_verilog
 
 from .harness import Harness
 from .job import JOB, STEPS_PER_CYCLE, Job, Report, Run
 from .simulators import Build, build, run
-from .tools import BUILD_DIR
 from .verilog_bench import ports
 
 __all__ = ["build_controller", "cosimulate", "record_difference"]

@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from .tools import BUILD_DIR, ToolError, verilator_environment, yosys
+from rtl.tools import BUILD_DIR, ToolError, verilator_environment, yosys
 
 __all__ = ["Finding", "lint"]
 

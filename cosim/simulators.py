@@ -21,8 +21,8 @@ from xml.etree import ElementTree
 
 from cocotb_tools.runner import VerilatorControlFile, Verilog, get_runner
 
-from . import tools
-from .tools import (
+from rtl import tools
+from rtl.tools import (
     BUILD_DIR,
     MAKE_VARIABLES,
     environment,
@@ -163,7 +163,7 @@ def run(
     env : dict of str, optional
         Environment variables for the tests.
     waves : Path, optional
-        Waveform to write, in :func:`cosim.tools.wave_format`. The build must have been made for it.
+        Waveform to write, in :func:`rtl.tools.wave_format`. The build must have been made for it.
     waves_from : int
         Steps of simulated time before which nothing is recorded. Icarus always records all.
     log : Path, optional

@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rtl.tools import BUILD_DIR
 from rtl.verilog import digest, write_verilog
 
 from .bench import use_backend
 from .simulators import Build, SimulationError, build, run
-from .tools import BUILD_DIR
 
 __all__ = [
     "Group",

@@ -12,11 +12,11 @@ from rich.table import Table
 
 from analog_models.presets import TILES
 from cosim.simulators import SIMULATORS, SimulationError
-from cosim.tools import ToolError
 from fpga.bitstream import BuildError
 from fpga.boards import BOARDS
 from fpga.verilate import BoardBuildError
 from golden.controllers import CONTROLLERS
+from rtl.tools import ToolError
 
 from .bitstream import bitstream, figures, load_commands
 from .bitstream import report as bitstream_report
@@ -24,7 +24,8 @@ from .compare import compare
 from .cosim import PRESETS as COSIM_PRESETS
 from .cosim import TIMINGS, CosimOptions, cosim, verdict
 from .diagnose import diagnose, report
-from .emulate import EmulateOptions, emulate, emulate_table, resumed
+from .emulate import emulate, emulate_table
+from .emulate_options import EmulateOptions, resumed
 from .experiments import ALL_SWITCHES, EXPERIMENTS
 from .listing import presets_json, presets_table
 from .run import TILES as TILE_MODELS

@@ -17,13 +17,13 @@ from cosim.cosimulate import build_controller, cosimulate, record_difference
 from cosim.job import Run
 from cosim.simulators import SIMULATORS, SimulationError
 from cosim.timing import NOMINAL, SHORT, Timing
-from cosim.tools import BUILD_DIR, ToolError, simulator_version, wave_format
 from cosim.waves import write_save_file
 from golden.config import TransferConfig
 from golden.hardware import ControllerConfig
 from golden.machine import Machine
 from golden.placement import Placement
 from golden.schedule import epoch_order
+from rtl.tools import BUILD_DIR, ToolError, simulator_version, wave_format
 
 from .data import load
 from .experiments import EXPERIMENTS, configure, prepare

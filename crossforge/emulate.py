@@ -5,7 +5,8 @@ import hashlib
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,122 +14,22 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from analog_models.config import check
-from cosim.tools import BUILD_DIR
 from fpga.engine import BoardEngine
 from fpga.host import Link
 from fpga.tile_layout import Register
-from golden.config import ChipConfig, TransferConfig
+from golden.config import ChipConfig
 from golden.controllers import CONTROLLERS
 from golden.engine import FixedEngine
 from golden.machine import COUNTERS
 from golden.program import Op
 from golden.schedule import epoch_order, initial_weights
+from rtl.tools import BUILD_DIR
 
 from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint, write_atomically
-from .data import PAPER_CROP, Dataset, crop, load, pool
 from .emulate_boards import open_board
+from .emulate_options import EmulateOptions, images
 
-__all__ = ["EmulateOptions", "emulate", "emulate_table", "images", "resumed"]
-
-#: How images of 28 x 28 pixels become the inputs of a network.
-_IMAGES = {
-    784: lambda data: data,
-    528: lambda data: crop(data, **PAPER_CROP),
-    196: lambda data: pool(data, 2),
-    49: lambda data: pool(data, 4),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class EmulateOptions:
-    """What an emulation is asked for; kept in its folder as ``emulate.json``.
-
-    Parameters
-    ----------
-    board : str
-        ``"virtual"``, ``"virtual-fast"`` or a serial port.
-    preset : str
-        One of :data:`golden.controllers.CONTROLLERS`.
-    examples : int
-        Training examples of an epoch.
-    epochs : int
-    test : int
-        Test images that the board answers at the end.
-    interval : int or None
-        Examples between transfers; None is the preset's.
-    seed : int
-    baud : int, Bd
-        Of the serial port.
-    clock : int, MHz
-        For what a board would reach.
-    check : bool
-        Compare at every transfer, not only at the end.
-    """
-
-    board: str = "virtual-fast"
-    preset: str = "small"
-    examples: int = 20_000
-    epochs: int = 1
-    test: int = 10_000
-    interval: int | None = None
-    seed: int = 1
-    baud: int = 3_000_000
-    clock: int = 80
-    check: bool = False
-
-    def __post_init__(self):
-        known = [n for n, c in CONTROLLERS.items() if c.chip.layers[0] in _IMAGES]
-        check(self.preset in known, "--preset", f"one of {', '.join(known)}", self.preset)
-        for name, low, high in (
-            ("examples", 1, 60_000),
-            ("epochs", 1, 1000),
-            ("test", 0, 10_000),
-            ("seed", 0, 2**63 - 1),
-            ("baud", 9600, 12_000_000),
-            ("clock", 1, 1000),
-        ):
-            value = getattr(self, name)
-            check(low <= value <= high, f"--{name}", f"within {low}..{high}", value)
-        if self.interval is not None:
-            check(self.interval >= 0, "--interval", "at least 0", self.interval)
-
-    def chip(self) -> ChipConfig:
-        """Return the chip that is trained."""
-        chip = CONTROLLERS[self.preset].chip.but(seed=self.seed)
-        if self.interval is None:
-            return chip
-        fields = {n: getattr(chip.transfer, n) for n in TransferConfig.__dataclass_fields__}
-        return chip.but(transfer=TransferConfig(**fields | {"interval": self.interval}))
-
-
-def images(chip: ChipConfig) -> Dataset:
-    """MNIST in as many pixels as the chip has inputs."""
-    return _IMAGES[chip.layers[0]](load())
-
-
-def resumed(folder: Path, given: dict) -> EmulateOptions:
-    """Options of the emulation in a folder, with those that may change.
-
-    Raises
-    ------
-    CheckpointError
-        If there is none, or its ``emulate.json`` says what nobody can ask for.
-    ValueError
-        If an option is given that must stay.
-    """
-    for name in given:
-        if name not in ("board", "epochs", "test", "baud", "clock", "check"):
-            raise ValueError(f"--{name} must not go with --resume: {folder} says what to do")
-    path = folder / "emulate.json"
-    try:
-        return EmulateOptions(**{**json.loads(path.read_text()), **given})
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{folder} must hold an emulation to resume, but has no emulate.json"
-        ) from None
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from None
+__all__ = ["emulate", "emulate_table"]
 
 
 class _Run:
@@ -220,9 +121,7 @@ class _Run:
         for rate, order in self.stops():
             start, before, sent = time.perf_counter(), self.done, self._sent()
             self.engine.set_learning_rate(rate)
-            answers = self.engine.train(
-                self.x, self.y, order, lambda n, base=before: progress(base + n)
-            )
+            answers = self.engine.train(self.x, self.y, order, partial(_from, progress, before))
             self.seconds["train"] += time.perf_counter() - start
             self.bytes += self._sent() - sent
             self.correct += int(np.count_nonzero(answers == self.y[order]))
@@ -249,6 +148,10 @@ class _Run:
         answers = self.engine.answers(self.x_test, progress)
         self.seconds["test"] += time.perf_counter() - start
         return 100 * float(np.mean(answers == self.y_test))
+
+
+def _from(progress, start: int, n: int) -> None:
+    progress(start + n)
 
 
 def _digest(chip: ChipConfig) -> str:
@@ -330,7 +233,7 @@ def _figures(run: _Run, accuracy, *, build_seconds) -> dict:
             "pass": int(registers[Register.PASS]),
             "share": round(int(registers[Register.BUSY]) / max(1, registers[Register.PASS]), 4),
         }
-        for registers in run.engine.registers()
+        for registers in run.engine.tile_registers()
     ]
     link = None
     if run.bytes:

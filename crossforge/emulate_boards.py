@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from fpga.engine import Board
+from fpga.board import Board
 from fpga.fast_board import FastBoard
 from fpga.host import Link
 from fpga.transport import SerialTransport

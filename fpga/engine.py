@@ -2,8 +2,7 @@
 """The chip on a board, as an executor: what the golden engines do, done by gateware."""
 
 import time
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,41 +16,20 @@ from golden.program import Op
 from golden.registers import ID, counter_names
 from rtl.controller import host_bytes
 
+from .board import Board, Registers
 from .emulator import layouts, tile_address
 from .host import packet
 from .operations import Read
 from .tile_layout import Plane, Register
 from .transport import LinkError
 
-__all__ = ["Board", "BoardEngine"]
+__all__ = ["BoardEngine"]
 
 #: Clock cycles that the controller waits for a tile; the longest operation, drift of all cells of
 #: a tile of 512 x 512, takes 0.6 million.
 _WATCHDOG = 1 << 22
 #: Longest time without any progress, s.
 _PATIENCE = 120.0
-
-
-class Board(Protocol):
-    """What :class:`fpga.host.Link` and :class:`fpga.fast_board.FastBoard` have in common."""
-
-    def read(self, address: int, n: int = 1) -> np.ndarray:
-        """Read words, uint32."""
-
-    def write(self, address: int, words) -> None:
-        """Write words."""
-
-    def send_goals(self, goals) -> int:
-        """Send as many goals as fit now."""
-
-    def stream(self, packets, also=()) -> Iterator[tuple[np.ndarray, list]]:
-        """Send packets, yield results."""
-
-    def flush(self, *, inputs: bool = True, results: bool = True) -> None:
-        """Forget what waits."""
-
-    def close(self) -> None:
-        """Give it back."""
 
 
 class BoardEngine:
@@ -75,45 +53,29 @@ class BoardEngine:
         self.machine = Machine(chip, FixedTile)
         self.layouts = layouts(chip, hw)
         self.place = Placement(chip, hw)
+        self.registers = Registers(board, self.place.map)
         self.cycles = {op.name.lower(): 0 for op in Op}
-        self._counted = {"counters": 0, "layer_counters": 0}  # before the counters were cleared
+        self._counted: dict[str, np.ndarray] = {}  # before the counters were cleared
+        self._negative = False
         self._size = host_bytes(hw.lanes)
-        found = int(board.read(self.place.map.address("ID"))[0])
+        found = self.registers.word("ID")
         if found != ID:
             raise LinkError(
                 f"the board must have the controller {ID:#x} at address 0, not {found:#x}: load a "
                 "bitstream of crossforge"
             )
         self._check_sizes()
-        self._set("CONTROL", reset=1)
-        self._set("CONTROL", clear=1)
+        self.registers.set("CONTROL", reset=1)
+        self.registers.set("CONTROL", clear=1)
         board.flush()
-        self._write(self.place.setup(self.machine))
-        self._set("WATCHDOG", cycles=_WATCHDOG)
+        self.registers.write(self.place.setup(self.machine))
+        self.registers.set("WATCHDOG", cycles=_WATCHDOG)
         self.restore(self._fresh())
-
-    # --- registers
-
-    def _set(self, name, index=0, **fields):
-        place = self.place.map
-        self.board.write(place.address(name, index), [place.encode(name, **fields)])
-
-    def _get(self, name):
-        return self.place.map.decode(name, int(self.board.read(self.place.map.address(name))[0]))
-
-    def _write(self, words: list[tuple[int, int]]) -> None:
-        """Write ``(address, word)``; neighbours at once."""
-        words = sorted(words)
-        start = 0
-        for i in range(1, len(words) + 1):
-            if i == len(words) or words[i][0] != words[i - 1][0] + 4:
-                self.board.write(words[start][0], [w for _, w in words[start:i]])
-                start = i
 
     def _check_sizes(self) -> None:
         """Refuse a board that was built for another chip."""
         want = self.place.map.encode("SIZES")
-        found = int(self.board.read(self.place.map.address("SIZES"))[0])
+        found = self.registers.word("SIZES")
         if found != want:
             have = self.place.map.decode("SIZES", found)
             raise LinkError(
@@ -138,7 +100,7 @@ class BoardEngine:
     def set_learning_rate(self, eta: float) -> None:
         """Write the registers that depend on the learning rate."""
         self.machine.set_learning_rate(eta)
-        self._write(self.place.rates(self.machine))
+        self.registers.write(self.place.rates(self.machine))
 
     def train(self, pixels, labels, order, progress: Callable[[int], None] | None = None):
         """Train on ``pixels[order]``; return the answers, ndarray of int."""
@@ -154,21 +116,21 @@ class BoardEngine:
 
         A program without errors and updates takes the place of the training program for as long.
         """
-        state = self.registers()
+        state = self.tile_registers()
         counted = self._take_counters()
-        self._write(self._forward_program())
+        self.registers.write(self._forward_program())
         labels = np.zeros(len(pixels), np.int64)
         answers = self._run(WRITE_PC, pixels, labels, progress)
         program = self.place.program()
-        self._write([(self.place.map.address("PROGRAM", i), w) for i, w in enumerate(program)])
-        self._set("CONTROL", clear_counters=1)
+        self.registers.write([
+            (self.place.map.address("PROGRAM", i), w) for i, w in enumerate(program)
+        ])
+        self.registers.set("CONTROL", clear_counters=1)
         self._counted = counted
         self._restore_position()
-        for tile, registers in enumerate(state):
-            for register in (Register.CONVERSIONS,):
-                self.board.write(
-                    tile_address(tile, Plane.REGISTERS, register), [registers[register]]
-                )
+        for tile, before in enumerate(state):
+            address = tile_address(tile, Plane.REGISTERS, Register.CONVERSIONS)
+            self.board.write(address, [before[Register.CONVERSIONS]])
         return answers
 
     def _forward_program(self) -> list[tuple[int, int]]:
@@ -186,9 +148,9 @@ class BoardEngine:
     # --- runs
 
     def _start(self, pc: int, examples: int) -> None:
-        self._set("START_PC", pc=pc)
-        self._set("EXAMPLES", n=examples)
-        self._set("CONTROL", start=1)
+        self.registers.set("START_PC", pc=pc)
+        self.registers.set("EXAMPLES", n=examples)
+        self.registers.set("CONTROL", start=1)
 
     def _run(self, pc, pixels, labels, progress) -> np.ndarray:
         """Run a program on examples; return its answers."""
@@ -212,8 +174,8 @@ class BoardEngine:
 
     def _check_running(self, last: float) -> None:
         """Raise if the controller has stopped with an error, or nothing moved for long."""
-        if self._get("STATUS")["error"]:
-            error = self._get("ERROR")
+        if self.registers.get("STATUS")["error"]:
+            error = self.registers.get("ERROR")
             code = ErrorCode(error["code"]).name
             self.board.flush()
             raise LinkError(
@@ -228,23 +190,15 @@ class BoardEngine:
 
     def _finish(self) -> None:
         last = time.monotonic()
-        while not self._get("STATUS")["done"]:
+        while not self.registers.get("STATUS")["done"]:
             self._check_running(last)
-        self._set("CONTROL", clear=1)
+        self.registers.set("CONTROL", clear=1)
 
     # --- state
 
-    def _names(self):
-        return counter_names(self.hw)
-
     def _raw_counters(self) -> dict[str, int]:
-        """Counters of the controller since they were cleared."""
-        names, out = self._names(), {}
-        for i, name in enumerate(names):
-            low = int(self.board.read(self.place.map.address("COUNTER_LOW", i))[0])
-            high = int(self.board.read(self.place.map.address("COUNTER_HIGH", i))[0])
-            out[name] = low | high << 32
-        return out
+        """Return the counters of the controller since they were cleared."""
+        return self.registers.counters(counter_names(self.hw))
 
     def _cycles(self) -> dict[str, int]:
         return {
@@ -264,7 +218,7 @@ class BoardEngine:
             "layer_counters": self._counted["layer_counters"] + np.array(layer, np.int64),
         }
 
-    def registers(self) -> list[np.ndarray]:
+    def tile_registers(self) -> list[np.ndarray]:
         """Read the registers of every tile, by :class:`fpga.tile_layout.Register`."""
         return [
             self.board.read(tile_address(t, Plane.REGISTERS), int(Register.KEY))
@@ -274,7 +228,7 @@ class BoardEngine:
     def state(self) -> dict[str, np.ndarray]:
         """Everything that changes, as :meth:`golden.engine.MachineEngine.state` gives it."""
         out = self._take_counters()
-        out["sign"] = np.array([1 - 2 * self._get("STATUS")["polarity"]])
+        out["sign"] = np.array([1 - 2 * self.registers.get("STATUS")["polarity"]])
         for name, places in (
             ("row_lanes", self.place.row_lanes),
             ("column_lanes", self.place.col_lanes),
@@ -326,14 +280,14 @@ class BoardEngine:
             cuts = np.cumsum([lane.size for lane in lanes])[:-1]
             for lane, part in zip(lanes, np.split(state[name], cuts), strict=True):
                 lane[...] = part
-        self._write(self.place.lanes(m))
+        self.registers.write(self.place.lanes(m))
         for t, (layout, tile) in enumerate(zip(self.layouts, self._tiles(m), strict=True)):
             prefix = f"tile{t}."
             tile.restore({n[len(prefix) :]: a for n, a in state.items() if n.startswith(prefix)})
             for plane, (indices, words) in layout.image(tile).items():
                 addresses = [tile_address(t, plane, int(i)) for i in indices]
-                self._write(list(zip(addresses, (int(w) for w in words), strict=True)))
-        self._set("CONTROL", clear_counters=1)
+                self.registers.write(list(zip(addresses, (int(w) for w in words), strict=True)))
+        self.registers.set("CONTROL", clear_counters=1)
         self._counted = {
             name: np.array(state[name], np.int64) for name in ("counters", "layer_counters")
         }
@@ -344,9 +298,9 @@ class BoardEngine:
         """Tell the controller where in its intervals the training is."""
         counters = dict(zip(COUNTERS, self._counted["counters"], strict=True))
         examples, interval = int(counters["examples"]), self.chip.transfer.interval
-        self._set("RESTORE_AGE", n=examples % self.chip.tile.age_periods)
-        self._set("RESTORE_INTERVAL", n=examples % interval if interval else 0)
-        self._set(
+        self.registers.set("RESTORE_AGE", n=examples % self.chip.tile.age_periods)
+        self.registers.set("RESTORE_INTERVAL", n=examples % interval if interval else 0)
+        self.registers.set(
             "RESTORE_STATE", negative=self._negative, transfers=int(counters["transfers"]) % 16
         )
-        self._set("CONTROL", load=1)
+        self.registers.set("CONTROL", load=1)

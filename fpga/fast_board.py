@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from cosim.tools import BUILD_DIR
 from golden.config import ChipConfig
 from golden.hardware import ControllerConfig
 from rtl.controller import host_bytes
+from rtl.tools import BUILD_DIR
 
 from .emulator import Emulator
 from .host import BusError

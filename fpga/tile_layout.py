@@ -211,7 +211,7 @@ class TileLayout:
             for start, (_, fixed), shift in kinds
         ]
         drifts = int(np.count_nonzero(t.drift_ticks <= tile.age_ticks))
-        registers = {
+        registers: dict[int, int] = {
             Register.NEGATIVE: int(tile.sign < 0),
             **{r: getattr(tile, r.name.lower()) for r in _COUNTS},
             Register.DRIFTS: drifts,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-import serial  # type: ignore[import-untyped]
+import serial
 
 from analog_models.config import check
 

@@ -9,7 +9,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from cosim.tools import BUILD_DIR, environment, verilator_environment
+from rtl.tools import BUILD_DIR, environment, verilator_environment
 from rtl.verilog import write_verilog
 
 __all__ = ["BoardBuildError", "verilate"]

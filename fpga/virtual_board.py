@@ -6,9 +6,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from cosim.tools import BUILD_DIR
 from golden.config import ChipConfig
 from golden.hardware import ControllerConfig
+from rtl.tools import BUILD_DIR
 
 from .top import Top
 from .transport import LinkError
@@ -45,7 +45,10 @@ class VirtualBoard:
         self._process = subprocess.Popen(
             [str(program), self.port, cycles], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        if self._process.stdout.readline() != b"ready\n":
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._pipes = self._process.stdin, self._process.stdout
+        if self._pipes[1].readline() != b"ready\n":
             self.close()
             raise LinkError("the virtual board must start, but its program ended at once")
 
@@ -61,8 +64,8 @@ class VirtualBoard:
         """End the program."""
         self._process.kill()
         self._process.wait()
-        self._process.stdin.close()
-        self._process.stdout.close()
+        for pipe in self._pipes:
+            pipe.close()
         self._folder.cleanup()
 
     def __enter__(self):

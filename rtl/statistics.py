@@ -3,7 +3,9 @@
 
 from amaranth import *
 from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from golden.machine import COUNTERS, LAYER_COUNTERS
 from golden.program import Op
@@ -70,16 +72,53 @@ class Statistics(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        adds = [(name, self.chip[name]) for name in COUNTERS]
-        for layer in range(self.layers):
-            for name in LAYER_COUNTERS:
-                part = Mux(self.layer.layer == layer, self.layer[name], 0)
-                adds.append((f"{name}_{layer}", part))
-        adds += [(f"cycles_{op.name.lower()}", self.phase == op) for op in Op]
-        adds.append(("cycles_idle", self.phase == IDLE))
+        layers, per_layer = self.layers, len(LAYER_COUNTERS)
+        chips = len(COUNTERS)
 
-        counters = [Signal(COUNTER_BITS, name=name, init=self.start) for name, _ in adds]
-        for counter, (_, add) in zip(counters, adds, strict=True):
-            m.d.sync += counter.eq(Mux(self.clear, self.start, counter + add))
-        m.d.sync += self.value.eq(Array(counters)[self.index])
+        # --- of the chip: any number of them at once
+        counters = [Signal(COUNTER_BITS, name=name, init=self.start) for name in COUNTERS]
+        for name, counter in zip(COUNTERS, counters, strict=True):
+            m.d.sync += counter.eq(Mux(self.clear, self.start, counter + self.chip[name]))
+
+        # --- of a layer, and cycles: one layer and one phase at a time, so that memories will do
+        in_layers = Signal(range(layers * per_layer))
+        m.d.comb += in_layers.eq(self.index - chips)
+        asked = in_layers >> exact_log2(per_layer)
+        of_layer = [
+            self._bank(m, name, layers, self.layer.layer, self.layer[name], asked)
+            for name in LAYER_COUNTERS
+        ]
+        cycles = self._bank(
+            m, "cycles", PHASES, self.phase, C(1), self.index - chips - layers * per_layer
+        )
+
+        with m.If(self.index < chips):
+            m.d.sync += self.value.eq(Array(counters)[self.index])
+        with m.Elif(self.index < chips + layers * per_layer):
+            m.d.sync += self.value.eq(Array(of_layer)[in_layers[: exact_log2(per_layer)]])
+        with m.Else():
+            m.d.sync += self.value.eq(cycles)
         return m
+
+    def _bank(self, m, name, depth, where, add, asked):
+        """Count in a memory: ``add`` to entry ``where``; return entry ``asked``.
+
+        An entry that nothing was added to since ``clear`` is not looked at: its content is old.
+        """
+        m.submodules[name] = memory = Memory(shape=COUNTER_BITS, depth=depth, init=[])
+        write, old = memory.write_port(), memory.read_port(domain="comb")
+        shown = memory.read_port(domain="comb")
+        used, there = Signal(depth, name=f"{name}_used"), Signal(name=f"{name}_there")
+        m.d.comb += [
+            there.eq((where < depth) & ~self.clear),
+            old.addr.eq(where),
+            write.addr.eq(where),
+            write.data.eq(Mux(used.bit_select(old.addr, 1), old.data, self.start) + add),
+            write.en.eq(there),
+            shown.addr.eq(asked),
+        ]
+        with m.If(there):
+            m.d.sync += used.bit_select(old.addr, 1).eq(1)
+        with m.If(self.clear):
+            m.d.sync += used.eq(0)
+        return Mux(used.bit_select(shown.addr, 1), shown.data, self.start)

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from crossforge.checkpoint import CheckpointError
 from crossforge.cli import main
-from crossforge.emulate import EmulateOptions, emulate_table, images, resumed
+from crossforge.emulate import emulate_table
+from crossforge.emulate_options import EmulateOptions, images, resumed
 from golden.controllers import CONTROLLERS
 
 

@@ -6,7 +6,7 @@ import importlib.util
 import pytest
 
 from cosim import lint
-from cosim.tools import ToolError
+from rtl.tools import ToolError
 
 #: What the programs of a test do instead of their work.
 QUIET = ("true", "pass")

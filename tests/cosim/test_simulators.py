@@ -13,9 +13,9 @@ from amaranth.lib.wiring import In, Out
 from cosim.bench import simulate
 from cosim.lint import lint
 from cosim.simulators import SimulationError, build, run
-from cosim.tools import ToolError
 from cosim.verilog_bench import groups, load, simulate_verilog
 from rtl.scatter import Scatter
+from rtl.tools import ToolError
 from rtl.verilog import digest, to_verilog, write_verilog
 
 pytestmark = pytest.mark.slow

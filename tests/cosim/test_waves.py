@@ -12,10 +12,10 @@ from cosim.cosimulate import cosimulate, record_difference
 from cosim.harness import Harness
 from cosim.job import STEPS_PER_CYCLE, Run
 from cosim.session import CYCLES_AFTER
-from cosim.tools import wave_format
 from cosim.waves import write_save_file
 from golden.config import ChipConfig
 from golden.hardware import ControllerConfig
+from rtl.tools import wave_format
 from rtl.verilog import to_verilog
 
 pytestmark = pytest.mark.slow

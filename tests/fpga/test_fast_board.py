@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from analog_models.presets import TUNED
-from cosim.tools import BUILD_DIR
 from fpga.emulator import tile_address
 from fpga.engine import BoardEngine
 from fpga.fast_board import FastBoard
@@ -17,6 +16,7 @@ from golden.config import ChipConfig, TransferConfig
 from golden.engine import FixedEngine
 from golden.hardware import ControllerConfig
 from golden.schedule import initial_weights
+from rtl.tools import BUILD_DIR
 
 pytestmark = pytest.mark.slow
 

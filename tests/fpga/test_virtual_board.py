@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cosim.tools import BUILD_DIR
-from crossforge.emulate import EmulateOptions, emulate, images
+from crossforge.emulate import emulate
 from crossforge.emulate_boards import open_board
+from crossforge.emulate_options import EmulateOptions, images
 from fpga.engine import BoardEngine
 from fpga.transport import LinkError
 from golden.controllers import CONTROLLERS
 from golden.engine import FixedEngine
 from golden.schedule import epoch_order, initial_weights
+from rtl.tools import BUILD_DIR
 
 pytestmark = pytest.mark.slow
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from analog_models.presets import IDEAL, PAPER, TUNED, TWO_PCM
+from cosim.bench import put
 from cosim.verilog_bench import load, simulate_verilog
 from fpga.tile_layout import Plane, TileLayout
 from rtl.tile_port import TileOp
@@ -115,19 +116,54 @@ def rare_bench():
     compare(work, operate(layout, [(start, work)])[0])
 
 
+def forget_bench():
+    """Forget at any moment: no command, vector or result leaves a trace."""
+    layout = TileLayout(*SHAPES[0][0][:2], TUNED, 16, 12, 4, 2)
+    rng = np.random.default_rng(9)
+    # after a command alone, within its vector, while it is executed, while its results wait
+    moments = iter([(0, 1), (2, 3), (4, 8), (4, 25), (4, 60)])
+
+    def before(pins):
+        sent, cycles = next(moments)
+        payloads = Work(make_tile(layout), 4, 2)
+        payloads.add(TileOp.FORWARD, rng.integers(1, 127, layout.rows))
+        pins["port.y.ready"] = 0
+        yield from put(pins, "port.cmd", payloads.commands)
+        yield from put(pins, "port.x", payloads.x[:sent])
+        for _ in range(cycles):
+            yield
+        pins["forget"] = 1
+        yield
+        pins["forget"] = 0
+
+    seed = 77
+    work = []
+    for _ in range(5):
+        tile, start = make_tile(layout, seed=seed), make_tile(layout, seed=seed)
+        start.restore(scramble(tile, rng).state())
+        work.append((start, random_work(tile, layout, rng, 6)))
+    # a conversion that had been made before it was forgotten counts
+    made = [0, 0, 0, 0, 1]
+    for (start, _), n in zip(work, made, strict=True):
+        start.conversions -= n
+    for (_, expected), got in zip(work, operate(layout, work, before=before), strict=True):
+        compare(expected, got)
+
+
 #: rows, columns, lanes, transfer lanes: with rests and without, one word a row and several. Each
 #: is built once.
 SHAPES = [((13, 10, 4, 2), TUNED), ((5, 3, 4, 4), PAPER), ((7, 4, 2, 1), IDEAL)]
 BENCHES = [
     *(partial(bench, *SHAPES[min(k % 4, 2)], k, stall=k % 3, late=bool(k % 2)) for k in range(13)),
     rare_bench,
+    forget_bench,
 ]
 
 
 @pytest.mark.slow
 def test_tile_equals_fixed_tile():
     """On more than 200 sequences of random operations, from random states."""
-    assert RUNS * (len(BENCHES) - 1) >= 200
+    assert RUNS * (len(BENCHES) - 2) >= 200
     simulate_verilog(f"{__file__}:BENCHES")
 
 

@@ -65,13 +65,15 @@ def read_state(pins, layout):
     return state, registers
 
 
-def operate(layout, runs, *, stall=0, late=False, limit=5_000_000):
+def operate(layout, runs, *, stall=0, late=False, limit=5_000_000, before=None):
     """Do runs, one after another, on one emulated tile.
 
     Parameters
     ----------
     runs : list of (FixedTile, Work)
         What the tile is when a run begins, of the same devices all the time, and what it does.
+    before : process, optional
+        Comes before the work of every run.
 
     Returns
     -------
@@ -88,6 +90,8 @@ def operate(layout, runs, *, stall=0, late=False, limit=5_000_000):
     def process(pins):
         for image, (_, work) in zip(images, runs, strict=True):
             yield from write_image(pins, image)
+            if before is not None:
+                yield from before(pins)
             y, r = [], []
             parts = [p(pins) for p in around(work, y, r, stall=stall, late=late)]
             while parts:

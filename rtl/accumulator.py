@@ -6,7 +6,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .reduce import add_tree
+from .reduce import add_tree, is_below
 from .scatter import counted_beat
 
 __all__ = ["Accumulator", "partial_beat"]
@@ -48,7 +48,7 @@ class Accumulator(wiring.Component):
     busy : ``Out(1)``
         A beat is on its way to ``o``, or waits there.
     clips : ``Out(range(lanes + 1))``
-        Sums that reached an end, counted in the cycle in which the beat enters ``o``.
+        Sums that reached an end, counted in the first cycle in which the beat is in ``o``.
     """
 
     def __init__(self, lanes, *, depth, tiles):
@@ -82,17 +82,25 @@ class Accumulator(wiring.Component):
         with m.If(leave):
             m.d.sync += [valid.eq(self.i.valid), beat.eq(self.i.payload)]
 
-        low = Mux(self.backward, -127, -128)
+        # -127..127 or -128..127; by bits, which takes less time than comparisons
         clipped = []
         saturated = Signal(data.ArrayLayout(signed(8), self.lanes))
         for k in range(self.lanes):
             total = Signal(signed(self.width), name=f"total_{k}")
-            clip = Signal(name=f"clip_{k}")
+            clip, over, under = (Signal(name=f"{n}_{k}") for n in ("clip", "over", "under"))
+            above = total[7:-1]  # bits that are as the sign within -128..127
+            sign = total[-1]
+            least = total == -128
             m.d.comb += [
                 total.eq(beat.data[k] + Mux(beat.first, 0, read.data[k])),
                 write.data[k].eq(total),
-                clip.eq((k < beat.count) & ((total <= low) | (total >= 127))),
-                saturated[k].eq(Mux(total < low, low, Mux(total > 127, 127, total))),
+                over.eq(~sign & above.any()),
+                under.eq((sign & (~above).any()) | (least & self.backward)),
+                clip.eq(
+                    is_below(k, beat.count)
+                    & (over | under | least | (total == 127) | ((total == -127) & self.backward))
+                ),
+                saturated[k].eq(Mux(over, 127, Mux(under, Mux(self.backward, -127, -128), total))),
             ]
             clipped.append(clip)
         m.d.comb += [write.addr.eq(beat.beat), write.en.eq(valid & ~beat.final)]
@@ -103,5 +111,7 @@ class Accumulator(wiring.Component):
             m.d.sync += self.o.valid.eq(enter)
         with m.If(enter):
             m.d.sync += [self.o.p.data.eq(saturated), self.o.p.count.eq(beat.count)]
-            m.d.comb += self.clips.eq(add_tree(clipped))
+        ended = Signal(self.lanes)
+        m.d.sync += ended.eq(Mux(enter, Cat(clipped), 0))
+        m.d.comb += self.clips.eq(add_tree(ended))
         return m

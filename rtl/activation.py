@@ -21,8 +21,8 @@ class Activated(data.Struct):
 class Activation(wiring.Component):
     """Look up activations.
 
-    Golden: :func:`golden.tables.activation_table`. Latency 1 cycle, one beat a cycle. The memory
-    has a read port a lane.
+    Golden: :func:`golden.tables.activation_table`. Latency 1 cycle, one beat a cycle. Every lane
+    has a memory with all tables.
 
     Parameters
     ----------
@@ -53,17 +53,17 @@ class Activation(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = Memory(shape=Activated, depth=self.tables * 256, init=[])
-        write = memory.write_port()
-        m.d.comb += [
-            write.addr.eq(self.table_addr),
-            write.data.eq(self.table_data),
-            write.en.eq(self.table_en),
-            self.i.ready.eq(~self.o.valid | self.o.ready),
-        ]
+        m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
         for k in range(self.lanes):
-            read = memory.read_port()
+            # one memory with a read port a lane would be the same, but yosys's memory_libmap runs
+            # out of memory over 16 read ports
+            memory = Memory(shape=Activated, depth=self.tables * 256, init=[])
+            m.submodules[f"memory_{k}"] = memory
+            read, write = memory.read_port(), memory.write_port()
             m.d.comb += [
+                write.addr.eq(self.table_addr),
+                write.data.eq(self.table_data),
+                write.en.eq(self.table_en),
                 read.addr.eq(Cat(self.i.p.data[k].as_unsigned(), self.select)),
                 read.en.eq(self.i.ready),
                 self.o.p.data[k].eq(read.data),

@@ -35,9 +35,11 @@ class Collector(wiring.Component):
     blocks, parts : ``In(10)``
         Blocks of the result, and tiles that add to each.
     block, part : ``Out(10)``
-        The tile whose results are being taken: its block across and along.
+        The tile whose results are taken next: its block across and along.
     mask : ``In(tiles)``, length : ``In(10)``
         That tile, one-hot, and its number of results.
+    taking : ``Out(tiles)``
+        The tile whose results are being taken, while ``busy``.
     y : ``In(stream.Signature(data.ArrayLayout(signed(8), lanes)))``, one a tile
     o : ``Out(stream.Signature(partial_beat(lanes, depth)))``
     """
@@ -54,28 +56,27 @@ class Collector(wiring.Component):
             "part": Out(10),
             "mask": In(tiles),
             "length": In(10),
+            "taking": Out(tiles),
             "y": In(stream.Signature(data.ArrayLayout(signed(8), lanes))).array(tiles),
             "o": Out(stream.Signature(partial_beat(lanes, depth))),
         })
 
     def elaborate(self, platform):
         m = Module()
-        done = Signal(10)  # codes of the block that were taken from this tile
+        left = Signal(10)  # codes of the block that were not yet taken from this tile
         beat = Signal(range(self.depth))
-        left, final, take = Signal(10), Signal(), Signal()
-        end, last_part = Signal(), Signal()
+        final, take, load = Signal(), Signal(), Signal()
+        first_part, last_part, end = Signal(), Signal(), Signal()
         m.d.comb += [
-            left.eq(self.length - done),
             final.eq(left <= self.lanes),
-            last_part.eq(self.part == self.parts - 1),
-            end.eq(self.block == self.blocks - 1),
             take.eq(self.o.valid & self.o.ready),
+            load.eq(self.start | (take & final & ~(last_part & end))),
         ]
 
         o = self.o.p
         for t in range(self.tiles):
-            m.d.comb += self.y[t].ready.eq(self.busy & self.mask[t] & self.o.ready)
-            with m.If(self.mask[t]):
+            m.d.comb += self.y[t].ready.eq(self.busy & self.taking[t] & self.o.ready)
+            with m.If(self.taking[t]):
                 m.d.comb += [
                     self.o.valid.eq(self.busy & self.y[t].valid),
                     o.data.eq(self.y[t].payload),
@@ -83,19 +84,24 @@ class Collector(wiring.Component):
         m.d.comb += [
             o.count.eq(Mux(final, left, self.lanes) - (final & end & self.backward)),
             o.beat.eq(beat),
-            o.first.eq(self.part == 0),
+            o.first.eq(first_part),
             o.final.eq(last_part),
         ]
 
         with m.If(self.start):
-            m.d.sync += [self.busy.eq(1), done.eq(0), beat.eq(0)]
-            m.d.sync += [self.block.eq(0), self.part.eq(0)]
+            m.d.sync += self.busy.eq(1)
         with m.Elif(take):
-            m.d.sync += [done.eq(done + self.lanes), beat.eq(beat + 1)]
-            with m.If(final):
-                m.d.sync += [done.eq(0), beat.eq(0), self.part.eq(self.part + 1)]
-                with m.If(last_part):
-                    m.d.sync += [self.part.eq(0), self.block.eq(self.block + 1)]
-                    with m.If(end):
-                        m.d.sync += self.busy.eq(0)
+            m.d.sync += [left.eq(left - self.lanes), beat.eq(beat + 1)]
+            with m.If(final & last_part & end):
+                m.d.sync += self.busy.eq(0)
+        # The next tile is looked up ahead; after the last one it is the first one again.
+        last = Signal()
+        m.d.comb += last.eq(self.part == self.parts - 1)
+        with m.If(load):
+            m.d.sync += [left.eq(self.length), beat.eq(0), self.taking.eq(self.mask)]
+            m.d.sync += [first_part.eq(self.part == 0), last_part.eq(last)]
+            m.d.sync += [end.eq(self.block == self.blocks - 1), self.part.eq(self.part + 1)]
+            with m.If(last):
+                last_block = self.block == self.blocks - 1
+                m.d.sync += [self.part.eq(0), self.block.eq(Mux(last_block, 0, self.block + 1))]
         return m

@@ -297,11 +297,11 @@ class ChipController(wiring.Component):
 
         # --- counters
         events = statistics.chip
+        m.d.sync += statistics.layer.eq(vectors.events)  # a cycle late
         m.d.comb += [
             statistics.clear.eq(regs.control.clear_counters),
             statistics.index.eq(regs.counter_index),
             regs.counter_value.eq(statistics.value),
-            statistics.layer.eq(vectors.events),
             statistics.phase.eq(Mux(sequencer.running, word.op, IDLE)),
             events.examples.eq(scored),
             events.correct.eq(scored & correct),
@@ -315,17 +315,19 @@ class ChipController(wiring.Component):
         ]
 
         # --- what goes wrong
+        m.d.sync += [  # a cycle late: they come from everywhere
+            supervisor.moves.eq(Cat(moves)),
+            supervisor.waiting.eq(
+                arbiter.waiting | vectors.waiting | Cat(u.waiting for u in units)
+            ),
+        ]
         m.d.comb += [
             supervisor.start.eq(regs.control.start),
             supervisor.done.eq(sequencer.done),
             supervisor.running.eq(sequencer.running),
             supervisor.op.eq(word.op),
             supervisor.pc.eq(sequencer.pc),
-            supervisor.moves.eq(Cat(moves)),
             supervisor.limit.eq(regs.watchdog.cycles),
-            supervisor.waiting.eq(
-                arbiter.waiting | vectors.waiting | Cat(u.waiting for u in units)
-            ),
             supervisor.holding.eq(holding),
             supervisor.bad_packet.eq(loader.bad),
             supervisor.bad_instruction.eq(sequencer.bad),

@@ -65,10 +65,13 @@ class Multiplier(wiring.Component):
         with m.Elif(step & self.i.valid):
             m.d.sync += self.addr.eq(self.addr + 1)
 
+        # rounded after the register: a multiplier leaves no time for an adder
+        products = [
+            Signal(signed(17), name=f"product_{k}", reset_less=True) for k in range(self.lanes)
+        ]
+        m.d.comb += [self.o.p.data[k].eq((p + 64) >> 7) for k, p in enumerate(products)]
         with m.If(~self.o.valid | self.o.ready):
             m.d.sync += [self.o.valid.eq(valid), self.o.p.count.eq(beat.count)]
             for k in range(self.lanes):
-                scaled = Signal(signed(8), name=f"scaled_{k}")
-                m.d.comb += scaled.eq((beat.data[k] * self.slopes[k] + 64) >> 7)
-                m.d.sync += self.o.p.data[k].eq(scaled)
+                m.d.sync += products[k].eq(beat.data[k] * self.slopes[k])
         return m

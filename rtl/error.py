@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.formats import CODE_MAX
 
-from .reduce import argmax_tree, or_tree
+from .reduce import argmax_tree, is_below
 
 __all__ = ["ErrorUnit", "Scorer"]
 
@@ -15,7 +15,8 @@ __all__ = ["ErrorUnit", "Scorer"]
 class Scorer(wiring.Component):
     """Find the neuron with the largest sum; the lowest index wins ties.
 
-    Golden: :meth:`golden.machine.Machine.error`. ``answer`` is valid a cycle after the last beat.
+    Golden: :meth:`golden.machine.Machine.error`. ``answer`` is valid
+    ``latency`` cycles after the last beat: two, and one for each doubling of the lanes beyond two.
 
     Parameters
     ----------
@@ -33,6 +34,7 @@ class Scorer(wiring.Component):
 
     def __init__(self, lanes):
         self.lanes = lanes
+        self.latency = 1 + max(1, (lanes - 1).bit_length())
         super().__init__({
             "start": In(1),
             "codes": In(data.ArrayLayout(signed(8), lanes)),
@@ -45,18 +47,35 @@ class Scorer(wiring.Component):
         m = Module()
         # The answer begins as 0 and lanes without a code come last, so the ties go as they should.
         lowest = -128
-        codes = []
+        found = []
         for k in range(self.lanes):
             code = Signal(signed(8), name=f"code_{k}")
-            m.d.comb += code.eq(Mux(k < self.count, self.codes[k], lowest))
-            codes.append(code)
-        index, value = argmax_tree(m, codes)
+            m.d.comb += code.eq(Mux(is_below(k, self.count), self.codes[k], lowest))
+            found.append((Const(k, range(max(2, self.lanes))), code))
+
+        # a register after every comparison of the tree
+        en, count = self.en, self.count
+        for _ in range(self.latency - 1):
+            groups = [found[k : k + 2] for k in range(0, len(found), 2)]
+            found = []
+            for group in groups:
+                place, top = Signal(range(max(2, self.lanes))), Signal(signed(8))
+                m.d.sync += Cat(place, top).eq(Cat(*argmax_tree(m, group)))
+                found.append((place, top))
+            before, en = en, Signal(name="en_stage")
+            with m.If(~self.start):
+                m.d.sync += en.eq(before)
+            with m.Else():
+                m.d.sync += en.eq(0)
+            before, count = count, Signal.like(count, name="count_stage")
+            m.d.sync += count.eq(before)
+        ((index, value),) = found
 
         best, seen = Signal(signed(8)), Signal(13)
         with m.If(self.start):
             m.d.sync += [best.eq(lowest), seen.eq(0), self.answer.eq(0)]
-        with m.Elif(self.en):
-            m.d.sync += seen.eq(seen + self.count)
+        with m.Elif(en):
+            m.d.sync += seen.eq(seen + count)
             with m.If(value > best):
                 m.d.sync += [best.eq(value), self.answer.eq(seen + index)]
         return m
@@ -66,7 +85,7 @@ class ErrorUnit(wiring.Component):
     """Subtract outputs from the one-hot target.
 
     Golden: :meth:`golden.machine.Machine.error`. ``delta`` is combinational; ``nonzero`` is
-    valid a cycle after the last beat.
+    valid 2 cycles after the last beat.
 
     Parameters
     ----------
@@ -99,20 +118,21 @@ class ErrorUnit(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        seen = Signal(13)
         place = Signal(13)  # of the label in this beat, if it is there
-        m.d.comb += place.eq(self.label - seen)
         wrong = []
         for k in range(self.lanes):
             delta = Signal(signed(9), name=f"delta_{k}")
             m.d.comb += [
                 delta.eq(Mux(place == k, CODE_MAX, 0) - self.codes[k]),
-                self.delta[k].eq(Mux(delta > CODE_MAX, CODE_MAX, delta)),
+                # 128..254, by its bits: quicker than a comparison
+                self.delta[k].eq(Mux(delta[7] & ~delta[8], CODE_MAX, delta)),
             ]
-            wrong.append((k < self.count) & (delta != 0))
+            wrong.append(is_below(k, self.count) & (delta != 0))
+        found = Signal(self.lanes)
         with m.If(self.start):
-            m.d.sync += [seen.eq(0), self.nonzero.eq(0)]
-        with m.Elif(self.en):
-            m.d.sync += seen.eq(seen + self.count)
-            m.d.sync += self.nonzero.eq(self.nonzero | or_tree(wrong))
+            m.d.sync += [place.eq(self.label), found.eq(0), self.nonzero.eq(0)]
+        with m.Else():
+            m.d.sync += [found.eq(0), self.nonzero.eq(self.nonzero | found.any())]
+            with m.If(self.en):
+                m.d.sync += [place.eq(place - self.count), found.eq(Cat(wrong))]
         return m

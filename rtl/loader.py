@@ -37,17 +37,18 @@ class Loader(wiring.Component):
     pixels : ``In(13)``
         Pixels of an example.
     block, length : ``Out(10)``, ``In(10)``
-        The row block of the first layer that is being filled, and its rows; the bias row
+        The row block of the first layer that is filled next, and its rows; the bias row
         is the last one of the last block and gets nothing.
     ready : ``Out(1)``
-        An example is complete.
+        An example is complete, and written.
     take : ``In(1)``
         Use it, when it is ready: it becomes the current one, whose bank no longer fills.
     bank : ``Out(1)``, label : ``Out(13)``
         Of the current example.
     bad : ``Out(1)``
     addr, data, en : ``Out``
-        Write port of the memory; bank 1 starts at beat ``inputs``.
+        Write port of the memory; bank 1 starts at beat ``inputs``. What came before ``bad`` is
+        still written.
     """
 
     def __init__(self, size, lanes, inputs):
@@ -109,8 +110,12 @@ class Loader(wiring.Component):
                     with m.If(self.i.p.last != last):
                         m.next = "BAD"
                     with m.Elif(last):
-                        m.d.sync += self.ready.eq(1)
-                        m.next = "LABEL"
+                        m.next = "WRITE"
+
+            with m.State("WRITE"):
+                with m.If(~scatter.busy):
+                    m.d.sync += self.ready.eq(1)
+                    m.next = "LABEL"
 
             with m.State("BAD"):
                 m.d.comb += self.bad.eq(1)

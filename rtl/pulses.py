@@ -22,12 +22,11 @@ class Rate(data.Struct):
 
 
 class PulseEncoder(wiring.Component):
-    """Signed pulse counts of one beat of codes; combinational.
+    """Signed pulse counts of one beat of codes, in four stages that step together.
 
     Golden: :func:`golden.pulses.column_pulses`; with rate 1 / 2**7 and at most one pulse it is
     :func:`golden.pulses.row_pulses`. The random bits ``u`` are the highest ``shift`` bits of a
-    lane, so ``(p + u) >> shift`` is the upper part of ``(p << (24 - shift)) + lane[8:]``: what
-    lies below ``u`` cannot carry.
+    lane, so ``(p + u) >> shift`` is ``(p + (lane >> (32 - shift))) >> shift``.
 
     Parameters
     ----------
@@ -36,14 +35,21 @@ class PulseEncoder(wiring.Component):
 
     Members
     -------
+    step : ``In(1)``
+        All beats go to the next stage; ``pulses`` belong to the codes of 3 steps before.
     codes : ``In(data.ArrayLayout(signed(8), lanes))``, -127..127
     words : ``In(data.ArrayLayout(32, lanes))``
         Random lanes after their step.
     stochastic : ``In(1)``
         0 rounds half up.
     rate : ``In(Rate)``
-        ``shift`` within 0..24.
+        ``shift`` within 0..24. All three inputs hold while beats are on their way.
     pulses : ``Out(data.ArrayLayout(signed(8), lanes))``, -31..31
+        Combinational: to be registered with the next step.
+    counting : ``In(1)``
+        With ``step``: ``pulses`` are a beat's.
+    counted : ``Out(1)``
+        1 for the cycle, 2 after that step, in which ``asked`` and ``applied`` count.
     asked, applied : ``Out``
         Sums over the lanes of the counts before and after the bound.
     """
@@ -52,35 +58,59 @@ class PulseEncoder(wiring.Component):
         self.lanes = lanes
         grown = (lanes - 1).bit_length()
         super().__init__({
+            "step": In(1),
             "codes": In(data.ArrayLayout(signed(8), lanes)),
             "words": In(data.ArrayLayout(32, lanes)),
             "stochastic": In(1),
             "rate": In(Rate),
             "pulses": Out(data.ArrayLayout(signed(8), lanes)),
+            "counting": In(1),
+            "counted": Out(1),
             "asked": Out(15 + grown),
             "applied": Out(5 + grown),
         })
 
     def elaborate(self, platform):
         m = Module()
-        left = Signal(range(MAX_SHIFT + 1))
-        m.d.comb += left.eq(MAX_SHIFT - self.rate.shift)
+        unused = Signal(range(MAX_SHIFT + 1))  # random bits below u
+        m.d.comb += unused.eq(MAX_SHIFT - self.rate.shift)
         asked, applied = [], []
         for k in range(self.lanes):
-            size = Signal(7, name=f"size_{k}")
-            word = Signal(MAX_SHIFT, name=f"word_{k}")
-            total = Signal(MAX_SHIFT + 15, name=f"total_{k}")
-            whole = total[MAX_SHIFT:]
-            count = Signal(5, name=f"count_{k}")
+
+            def signal(shape, name, k=k):
+                return Signal(shape, name=f"{name}_{k}", reset_less=True)
+
             code = self.codes[k]
+            size, word = signal(7, "size"), signal(MAX_SHIFT, "word")
+            product, bits = signal(15, "product"), signal(MAX_SHIFT, "bits")
+            total = signal(MAX_SHIFT + 1, "total")
+            whole, count = signal(15, "whole"), signal(5, "count")
+            signs = signal(3, "signs")  # of the codes in the stages
             m.d.comb += [
-                size.eq(Mux(code < 0, -code, code)),
-                word.eq(Mux(self.stochastic, self.words[k][-MAX_SHIFT:], 1 << (MAX_SHIFT - 1))),
-                total.eq(((size * self.rate.mult) << left) + word),
+                total.eq(product + bits),
                 count.eq(Mux(whole > self.rate.most, self.rate.most, whole)),
-                self.pulses[k].eq(Mux(code < 0, -count, count)),
+                self.pulses[k].eq(Mux(signs[2], -count, count)),
             ]
+            with m.If(self.step):
+                m.d.sync += [
+                    signs.eq(Cat(code < 0, signs)),
+                    size.eq(Mux(code < 0, -code, code)),
+                    word.eq(Mux(self.stochastic, self.words[k][-MAX_SHIFT:], 1 << (MAX_SHIFT - 1))),
+                    product.eq(size * self.rate.mult),
+                    bits.eq(word >> unused),
+                    whole.eq(total >> self.rate.shift),
+                ]
             asked.append(whole)
             applied.append(count)
-        m.d.comb += [self.asked.eq(add_tree(asked)), self.applied.eq(add_tree(applied))]
+
+        # the sums, off the way of the beats
+        halfway = Signal()
+        m.d.sync += [halfway.eq(self.step & self.counting), self.counted.eq(halfway)]
+        for values, total in ((asked, self.asked), (applied, self.applied)):
+            parts = []
+            for k in range(0, self.lanes, 4):
+                part = add_tree(values[k : k + 4])
+                parts.append(Signal.like(part, name="part"))
+                m.d.sync += parts[-1].eq(part)
+            m.d.sync += total.eq(add_tree(parts))
         return m

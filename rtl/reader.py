@@ -7,6 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from golden.formats import BIAS
 
+from .reduce import is_below
+
 __all__ = ["VectorReader", "read_beat"]
 
 
@@ -44,7 +46,9 @@ class VectorReader(wiring.Component):
         Beats are still to come: from the cycle after ``start`` until the last one is taken.
     blocks : ``In(10)``, bias : ``In(1)``
     block : ``Out(10)``, length : ``In(10)``
-        Block that is being read, and how many codes it has, at least 1.
+        Block that is read next, and how many codes it has, at least 1.
+    load : ``Out(1)``
+        That block begins: ``length`` counts in this cycle only.
     beat, en : ``Out``, codes : ``In(data.ArrayLayout(signed(8), lanes))``
         Read port of the memory, latency 1: ``beat`` counts from the beginning of the vector;
         ``codes`` hold while ``en`` is 0.
@@ -60,6 +64,7 @@ class VectorReader(wiring.Component):
             "bias": In(1),
             "block": Out(10),
             "length": In(10),
+            "load": Out(1),
             "beat": Out(range(depth)),
             "en": Out(1),
             "codes": In(data.ArrayLayout(signed(8), lanes)),
@@ -69,38 +74,42 @@ class VectorReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         more = Signal()  # beats are left to ask for
-        done = Signal(10)  # codes of the block that were asked for
-        left = Signal(10)
-        final = Signal()  # the last beat of its block
-        end = Signal()  # the last block
+        left = Signal(10)  # codes of the block that were not yet asked for
+        first, final = Signal(), Signal()  # beat of its block
+        block, end = Signal(10), Signal()  # that is being read; it is the last one
+        last = Signal()  # so is the next one
         m.d.comb += [
-            left.eq(self.length - done),
             final.eq(left <= self.lanes),
-            end.eq(self.block == self.blocks - 1),
+            last.eq(self.block == self.blocks - 1),
             self.en.eq(~self.o.valid | self.o.ready),
+            self.load.eq(self.start | (self.en & more & final & ~end)),
             self.busy.eq(more | self.o.valid),
         ]
 
         o, biased = self.o.p, Signal()
         with m.If(self.start):
-            m.d.sync += [more.eq(1), done.eq(0), self.beat.eq(0), self.block.eq(0)]
+            m.d.sync += [more.eq(1), self.beat.eq(0)]
         with m.Elif(self.en & more):
-            m.d.sync += [done.eq(done + self.lanes), self.beat.eq(self.beat + 1)]
+            m.d.sync += [left.eq(left - self.lanes), first.eq(0), self.beat.eq(self.beat + 1)]
             with m.If(final):
-                m.d.sync += [done.eq(0), self.block.eq(self.block + 1), more.eq(~end)]
+                m.d.sync += more.eq(~end)
+        with m.If(self.load):
+            m.d.sync += [left.eq(self.length), first.eq(1), block.eq(self.block), end.eq(last)]
+            # back to the first one, whose length is there when the next vector starts
+            m.d.sync += self.block.eq(Mux(last, 0, self.block + 1))
         with m.If(self.en):
             m.d.sync += [
                 self.o.valid.eq(more),
                 o.count.eq(Mux(final, left, self.lanes)),
                 o.beat.eq(self.beat),
-                o.block.eq(self.block),
-                o.first.eq(done == 0),
+                o.block.eq(block),
+                o.first.eq(first),
                 o.last.eq(final),
                 biased.eq(self.bias & final & end),
             ]
         for k in range(self.lanes):
             with m.If(biased & (o.count == k + 1)):
                 m.d.comb += o.data[k].eq(BIAS)
-            with m.Elif(k < o.count):
+            with m.Elif(is_below(k, o.count)):
                 m.d.comb += o.data[k].eq(self.codes[k])
         return m

@@ -3,7 +3,7 @@
 
 from amaranth import *
 
-__all__ = ["add_tree", "argmax_tree", "or_tree"]
+__all__ = ["add_tree", "argmax_tree", "is_below", "or_tree"]
 
 
 def _tree(values, join):
@@ -24,10 +24,16 @@ def or_tree(values):
     return _tree(values, lambda a, b: a | b)
 
 
-def argmax_tree(m, values):
-    """Return ``(index, value)`` of the largest of ``values``; the lowest index wins ties.
+def is_below(k, count):
+    """Return ``k < count`` for a number ``k``: a table of ``count``, quicker than a comparator."""
+    ones = (1 << (1 << len(count))) - 1
+    return Const(ones & ~((1 << (k + 1)) - 1), 1 << len(count)).bit_select(count, 1)
 
-    Adds one comparator and two multiplexers to ``m`` for each pair.
+
+def argmax_tree(m, pairs):
+    """Return the one of ``pairs`` of index and value with the largest value; the first wins ties.
+
+    Adds one comparator and two multiplexers to ``m`` for each two.
     """
 
     def join(a, b):
@@ -38,4 +44,4 @@ def argmax_tree(m, values):
         m.d.comb += [index.eq(Mux(later, b[0], a[0])), value.eq(Mux(later, b[1], a[1]))]
         return index, value
 
-    return _tree([(Const(i, range(max(2, len(values)))), v) for i, v in enumerate(values)], join)
+    return _tree(pairs, join)

@@ -23,8 +23,8 @@ class Scatter(wiring.Component):
 
     The codes of all beats are one vector, whatever the beats' ``count``; it is cut into blocks of
     ``length`` codes. Each cycle writes as much of the beat as fits one beat of memory, so a beat
-    that lies within one takes one cycle, and ``k`` cycles if it is spread over ``k``.
-    Combinational from ``i`` to the write port: latency 0.
+    that lies within one takes one cycle, and ``k`` cycles if it is spread over ``k``. Latency 2
+    cycles from ``i`` to the write port.
 
     Parameters
     ----------
@@ -42,10 +42,13 @@ class Scatter(wiring.Component):
     i : ``In(stream.Signature(counted_beat(shape, source_lanes)))``
         ``count`` 0 is allowed and writes nothing.
     start : ``In(1)``
-        Begin a vector: at block 0 and at beat ``base``. Not while a beat is offered.
+        Begin a vector: at block 0 and at beat ``base``. Not while a beat is offered; one that is
+        not yet written is forgotten.
+    busy : ``Out(1)``
+        A beat is not yet written; its last codes are in the cycle in which it falls.
     base : ``In(range(depth))``
     block : ``Out(10)``, ``length`` : ``In(range(1024))``
-        The block that is being filled, and how many codes it has: 0 leaves a beat free.
+        The block that is filled next, and how many codes it has: 0 leaves a beat free.
     addr, data, en : ``Out``
         Write port of the memory; ``en`` has one bit a lane.
     """
@@ -59,6 +62,7 @@ class Scatter(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(counted_beat(shape, source_lanes))),
             "start": In(1),
+            "busy": Out(1),
             "base": In(range(depth)),
             "block": Out(10),
             "length": In(range(1024)),
@@ -69,48 +73,79 @@ class Scatter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        # no reset where a value counts only with another signal
+        front = Signal.like(self.i.payload, reset_less=True)
+        spare = Signal.like(self.i.payload, reset_less=True)
+        valid, waits = Signal(), Signal()  # front, spare
+        width = len(self.data.as_value()) // self.lanes
 
-        lane = Signal(range(self.lanes))  # next lane of the beat in memory
-        taken = Signal(range(self.source_lanes))  # codes of the beat that are written
-        filled = Signal(range(1024))  # codes of the block that are written
-        address = Signal(range(self.depth))
-
+        # What is left, as registers: of the beat, of the beat of memory, of the block.
         left = Signal(range(self.source_lanes + 1))
-        space = Signal(range(self.lanes + 1))
+        space = Signal(range(self.lanes + 1), init=self.lanes)
         missing = Signal(range(1024))
-        fits = Signal(range(self.lanes + 1))
+        taken = Signal(range(self.source_lanes))  # codes of the beat that are written
+        lane = Signal(range(self.lanes))  # next lane of the beat in memory
+        address = Signal(range(self.depth))
+        fresh = Signal()  # a vector has begun: the length of its first block is to come
+
+        # The smallest of the three is written; compared pair by pair, all at once.
         chunk = Signal(range(self.lanes + 1))
+        step, done, full, end = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            left.eq(self.i.p.count - taken),
-            space.eq(self.lanes - lane),
-            missing.eq(self.length - filled),
-            fits.eq(Mux(left < space, left, space)),
-            chunk.eq(Mux(missing < fits, missing, fits)),
+            step.eq(valid & ~fresh),
+            done.eq((left <= space) & (left <= missing)),
+            full.eq((missing <= space) & (missing <= left)),
+            end.eq((space <= left) & (space <= missing)),
+            chunk.eq(Mux(done, left, Mux(full, missing, space))),
+            self.i.ready.eq(~waits),
+            self.busy.eq(valid),
         ]
 
-        width = len(self.data.as_value()) // self.lanes
+        # beats in: the one at work, and one that waits, so that ready is a register
+        with m.If(~valid | (step & done)):
+            m.d.sync += [
+                valid.eq(waits | self.i.valid),
+                front.eq(Mux(waits, spare, self.i.payload)),
+                left.eq(Mux(waits, spare.count, self.i.p.count)),
+                taken.eq(0),
+                waits.eq(0),
+            ]
+        with m.Else():
+            with m.If(self.i.valid & self.i.ready):
+                m.d.sync += [spare.eq(self.i.payload), waits.eq(1)]
+            with m.If(step):
+                m.d.sync += [left.eq(left - chunk), taken.eq(taken + chunk)]
+
+        # codes out
         rotation = Signal(range(self.source_lanes))  # which divides lanes
-        codes = self.i.p.data.as_value()
+        codes = front.data.as_value()
         rotated = (codes.replicate(2) >> (rotation * width))[: len(codes)]
+        writes, first, count = Signal(), Signal.like(lane), Signal.like(chunk)
         m.d.comb += [
             rotation.eq(taken - lane),
+            self.en.eq(Mux(writes, ((1 << count) - 1) << first, 0)),
+        ]
+        m.d.sync += [
             self.data.as_value().eq(rotated.replicate(self.lanes // self.source_lanes)),
             self.addr.eq(address),
-            self.en.eq(Mux(self.i.valid, ((1 << chunk) - 1) << lane, 0)),
-            self.i.ready.eq(chunk == left),
+            writes.eq(step),
+            first.eq(lane),
+            count.eq(chunk),
         ]
-
-        with m.If(self.start):
-            m.d.sync += [address.eq(self.base), self.block.eq(0)]
-            m.d.sync += [lane.eq(0), taken.eq(0), filled.eq(0)]
-        with m.Elif(self.i.valid):
-            m.d.sync += [taken.eq(Mux(self.i.ready, 0, taken + chunk))]
-            with m.If(missing == chunk):  # the block is full, or empty
-                m.d.sync += [filled.eq(0), self.block.eq(self.block + 1)]
-                m.d.sync += [lane.eq(0), address.eq(address + 1)]
+        with m.If(step):
+            with m.If(full):  # also if it is empty
+                m.d.sync += [missing.eq(self.length), self.block.eq(self.block + 1)]
+                m.d.sync += [lane.eq(0), space.eq(self.lanes), address.eq(address + 1)]
             with m.Else():
-                m.d.sync += [filled.eq(filled + chunk), lane.eq(lane + chunk)]
-                with m.If(space == chunk):
+                m.d.sync += [missing.eq(missing - chunk), lane.eq(lane + chunk)]
+                m.d.sync += space.eq(Mux(end, self.lanes, space - chunk))
+                with m.If(end):
                     m.d.sync += address.eq(address + 1)
+
+        with m.If(fresh):
+            m.d.sync += [fresh.eq(0), missing.eq(self.length), self.block.eq(1)]
+        with m.If(self.start):
+            m.d.sync += [address.eq(self.base), self.block.eq(0), fresh.eq(1)]
+            m.d.sync += [lane.eq(0), space.eq(self.lanes), valid.eq(0), waits.eq(0), writes.eq(0)]
 
         return m

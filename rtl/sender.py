@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sender: commands and vectors on their way to the tiles of a layer."""
 
+from itertools import pairwise
+
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .pulses import PulseEncoder, Rate
 from .reader import read_beat
+from .reduce import or_tree
+from .skid import Skid
 from .tile_port import Beat, Command
 
 __all__ = ["Sender", "masked"]
@@ -20,7 +24,8 @@ def masked(shape, tiles):
 class Sender(wiring.Component):
     """Turn beats that were read into beats for tiles; codes as they are, or as pulse counts.
 
-    Latency 1 cycle, one beat a cycle. The command goes out with the first beat of every block.
+    Latency 1 cycle, or 4 if they are pulse counts; one beat a cycle. The command goes out with the
+    first beat of every block, or before; a tile may take it after it is offered the beat.
 
     Parameters
     ----------
@@ -40,14 +45,14 @@ class Sender(wiring.Component):
     commit : ``Out(1)``
         The beat moved on: its random lanes have been used.
     encode, stochastic : ``In(1)``, rate : ``In(Rate)``
-        Send pulse counts instead of codes.
+        Send pulse counts instead of codes. They hold while ``busy``.
     command : ``In(Command)``, with_command : ``In(1)``
     cmd : ``Out(stream.Signature(masked(Command, tiles)))``
     x : ``Out(stream.Signature(masked(Beat(signed(8), lanes), tiles)))``
-    asked, applied : ``Out``
-        Pulses of the beat, valid together with ``commit``.
+    counted : ``Out(1)``, asked, applied : ``Out``
+        Pulses of a beat, in the second cycle in which it is in ``x``, or after that.
     busy : ``Out(1)``
-        A beat waits for a tile.
+        A beat or a command is on its way, or waits for a tile.
     """
 
     def __init__(self, lanes, *, depth, tiles):
@@ -65,6 +70,7 @@ class Sender(wiring.Component):
             "with_command": In(1),
             "cmd": Out(stream.Signature(masked(Command, tiles))),
             "x": Out(stream.Signature(masked(Beat(signed(8), lanes), tiles))),
+            "counted": Out(1),
             "asked": Out(15 + grown),
             "applied": Out(5 + grown),
             "busy": Out(1),
@@ -78,32 +84,57 @@ class Sender(wiring.Component):
             encoder.words.eq(self.words),
             encoder.stochastic.eq(self.stochastic),
             encoder.rate.eq(self.rate),
-            self.busy.eq(self.x.valid),
         ]
 
-        announced = Signal()  # the command of this block was taken
+        # Tiles take things when they can; what is before these buffers need not wait to know.
+        m.submodules.cmd_skid = cmd = Skid(masked(Command, self.tiles))
+        m.submodules.x_skid = x = Skid(masked(Beat(signed(8), self.lanes), self.tiles))
+        wiring.connect(m, cmd.o, wiring.flipped(self.cmd))
+        wiring.connect(m, x.o, wiring.flipped(self.x))
+
+        announced = Signal()  # the command of this block went out
         free = Signal()
         m.d.comb += [
-            self.cmd.valid.eq(self.i.valid & self.i.p.first & self.with_command & ~announced),
-            self.cmd.p.payload.eq(self.command),
-            self.cmd.p.mask.eq(self.mask),
-            free.eq(~self.x.valid | self.x.ready),
-            self.i.ready.eq(free & (~self.cmd.valid | self.cmd.ready)),
+            cmd.i.valid.eq(self.i.valid & self.i.p.first & self.with_command & ~announced),
+            cmd.i.p.payload.eq(self.command),
+            cmd.i.p.mask.eq(self.mask),
+            free.eq(~x.i.valid | x.i.ready),
+            self.i.ready.eq(free & (~cmd.i.valid | cmd.i.ready)),
             self.commit.eq(self.i.valid & self.i.ready & self.encode),
         ]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += announced.eq(0)
-        with m.Elif(self.cmd.valid & self.cmd.ready):
+        with m.Elif(cmd.i.valid & cmd.i.ready):
             m.d.sync += announced.eq(1)
 
+        # the beat that enters, and those in the encoder
+        place = data.StructLayout({"valid": 1, "last": 1, "mask": self.tiles})
+        stages = [Signal(place, name=f"stage_{k}") for k in range(4)]
+        leaving = Signal(place)
+        m.d.comb += [
+            stages[0].valid.eq(self.i.valid & self.i.ready),
+            stages[0].last.eq(self.i.p.last),
+            stages[0].mask.eq(self.mask),
+            leaving.eq(Mux(self.encode, stages[-1].as_value(), stages[0].as_value())),
+            encoder.step.eq(free),
+            encoder.counting.eq(stages[-1].valid),
+            self.busy.eq(x.i.valid | x.full | cmd.full | or_tree(s.valid for s in stages[1:])),
+        ]
         with m.If(free):
-            m.d.sync += self.x.valid.eq(self.i.valid & self.i.ready)
-        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [b.eq(a) for a, b in pairwise(stages)]
+            m.d.sync += x.i.valid.eq(leaving.valid)
+            with m.If(~self.encode):
+                m.d.sync += [s.valid.eq(0) for s in stages[1:]]
+        with m.If(free & leaving.valid):
             m.d.sync += [
-                self.x.p.payload.data.eq(Mux(self.encode, encoder.pulses, self.i.p.data)),
-                self.x.p.payload.last.eq(self.i.p.last),
-                self.x.p.mask.eq(self.mask),
+                x.i.p.payload.data.eq(Mux(self.encode, encoder.pulses, self.i.p.data)),
+                x.i.p.payload.last.eq(leaving.last),
+                x.i.p.mask.eq(leaving.mask),
             ]
 
-        m.d.comb += [self.asked.eq(encoder.asked), self.applied.eq(encoder.applied)]
+        m.d.comb += [
+            self.counted.eq(encoder.counted),
+            self.asked.eq(encoder.asked),
+            self.applied.eq(encoder.applied),
+        ]
         return m

@@ -88,8 +88,8 @@ class Supervisor(wiring.Component):
             watchdog.progress.eq(self.moves.any()),
             watchdog.limit.eq(self.limit),
         ]
-        cause, between = Signal(ErrorCode), Signal()
-        with m.If(self.bad_packet & (~self.running | (self.op == Op.LOAD))):
+        cause, between, early = Signal(ErrorCode), Signal(), Signal()
+        with m.If(early):
             m.d.comb += cause.eq(ErrorCode.BAD_PACKET)
         with m.Elif(self.bad_instruction):
             m.d.comb += cause.eq(ErrorCode.BAD_INSTRUCTION)
@@ -104,9 +104,13 @@ class Supervisor(wiring.Component):
                 m.d.comb += cause.eq(ErrorCode.EXAMPLES)
             with m.Else():
                 m.d.comb += cause.eq(ErrorCode.STALLED)
+        # That there is a cause is seen sooner than which one: a reset of everything hangs on it.
+        failed = Signal()
         m.d.comb += [
+            early.eq(self.bad_packet & (~self.running | (self.op == Op.LOAD))),
+            failed.eq(early | self.bad_instruction | watchdog.expired),
             self.error.eq(self.code != ErrorCode.NONE),
-            self.abandon.eq(self.reset | (cause != ErrorCode.NONE)),
+            self.abandon.eq(self.reset | failed),
             between.eq(or_tree([cause == e for e in _BETWEEN])),
             self.forget.eq(self.abandon & self.running & (self.reset | ~between)),
         ]
@@ -116,7 +120,7 @@ class Supervisor(wiring.Component):
             m.d.sync += self.ended.eq(1)
         with m.If(self.clear):
             m.d.sync += self.code.eq(ErrorCode.NONE)
-        with m.If((~self.error | self.clear) & (cause != ErrorCode.NONE)):
+        with m.If((~self.error | self.clear) & failed):
             m.d.sync += [self.code.eq(cause), self.at.eq(self.pc), self.tile.eq(0)]
             for t in reversed(range(self.tiles)):
                 with m.If(self.waiting[t]):

@@ -147,9 +147,11 @@ class TransferUnit(wiring.Component):
             enters.eq(entry.valid & move),
         ]
         codes = Signal.like(self.r.payload)
+        row_phase, phase = Signal(4), Signal(4)  # of the dither: of the row, of stage 3
+        m.d.sync += row_phase.eq(row + (config.transfers << 2) + config.transfers)
         with m.If(move):
             m.d.sync += [b.eq(a) for a, b in pairwise(stages)]
-            m.d.sync += codes.eq(self.r.payload)
+            m.d.sync += [codes.eq(self.r.payload), phase.eq(row_phase + two.beat * lanes)]
         with m.If(enters):
             m.d.sync += beat.eq(beat + 1)
 
@@ -191,7 +193,7 @@ class TransferUnit(wiring.Component):
                 unit.cell.eq(cell[k]),
                 unit.pulses.eq(pulses[k]),
                 unit.duration.eq(table_read.data),
-                unit.phase.eq(row + 5 * config.transfers + three.beat * lanes + k),
+                unit.phase.eq(phase + k),
                 goal_write.data[k].eq(unit.goal_next),
                 cell_write.data[k].eq(unit.cell_next),
                 pulses_write.data[k].eq(unit.pulses_next),

@@ -135,10 +135,12 @@ class TransferLane(wiring.Component):
             self.index.eq(Mux(entry > 255, 255, entry)),
         ]
         error, small, pulses = Signal(signed(14)), Signal(), Signal(pulse_shape)
+        factor = Signal(signed(15))  # of the error
         cell = Signal(Cell)
         with m.If(self.move):
             m.d.sync += [
                 error.eq(Mux(step == Step.GOAL, self.code, error_1)),
+                factor.eq(Mux(step == Step.GOAL, config.gain, error_1)),
                 cell.aim.eq(self.cell.aim),
                 cell.todo.eq(self.cell.todo | (step == Step.ERASE) | (step == Step.LEFT)),
                 small.eq(size < config.small_target),
@@ -150,10 +152,13 @@ class TransferLane(wiring.Component):
         # stage 2: the verdict and the next aim; products; what goes to the tile
         miss = Signal(signed(14))
         error_size = Signal(13)
+        offset = Signal(signed(13))  # there long before the first reading
+        m.d.sync += offset.eq(Mux(config.new, config.offset, -config.offset))
+        tolerance = config.set_tolerance
         m.d.comb += [
-            miss.eq(error + Mux(config.new, config.offset, -config.offset)),
+            miss.eq(error + offset),
             self.cell_next.aim.eq(cell.aim + (miss >> 1)),
-            self.cell_next.todo.eq(cell.todo & (abs(miss) > config.set_tolerance)),
+            self.cell_next.todo.eq(cell.todo & ((miss > tolerance) | (miss < -tolerance))),
             error_size.eq(abs(error)),
         ]
         with m.If(step == Step.LEFT):
@@ -166,7 +171,7 @@ class TransferLane(wiring.Component):
         with m.If(self.move):
             m.d.sync += [
                 error_3.eq(error),
-                product.eq(error * Mux(step == Step.GOAL, config.gain, error)),
+                product.eq(error * factor),
                 scaled.eq(error_size * config.tune_mult),
                 tunes.eq(error_size > config.tune_tolerance),
                 self.failed.eq(error_size > config.fail_tolerance),
@@ -194,7 +199,8 @@ class TransferLane(wiring.Component):
             dither.eq(((self.phase << 1) | 1) << (GAIN_SHIFT - 5)),
             self.goal_next.eq(error_3 + ((product + dither) >> GAIN_SHIFT)),
             rounded.eq((scaled + (1 << (TUNE_SHIFT - 1))) >> TUNE_SHIFT),
-            count.eq(Mux(rounded > TUNE_MAX, TUNE_MAX, rounded)),
+            # TUNE_MAX is all ones: quicker to see than to compare with
+            count.eq(Mux(rounded[len(count) :].any(), TUNE_MAX, rounded)),
             self.pulses_next.eq(Mux(tunes, Mux(error_3 < 0, -count, count), 0)),
             self.square.eq(product),
             tuned.eq(self.w.plus),

@@ -15,6 +15,8 @@ from .collector import Collector
 from .elementwise import Multiplier
 from .error import ErrorUnit, Scorer
 from .geometry import Geometry, Place, Size
+from .pulse_counts import PulseCounts, pick
+from .pulses import Rate
 from .random_lanes import RandomLanes
 from .reader import VectorReader
 from .reduce import or_tree
@@ -42,11 +44,6 @@ class LayerSetup(data.Struct):
     table: 4
 
 
-def pick(values, index):
-    """Return ``values[index]``; 0 beyond the end."""
-    return or_tree([Mux(index == i, value, 0) for i, value in enumerate(values)])
-
-
 class VectorUnit(wiring.Component):
     """Executes FORWARD, ACTIVATE, ERROR, BACKWARD, MULTIPLY, ROWS and UPDATE.
 
@@ -60,7 +57,8 @@ class VectorUnit(wiring.Component):
     Members
     -------
     word : ``In(Word)``, launch : ``In(1)``, finish : ``In(1)``
-        Instruction, and the first and last cycle of its execution.
+        Instruction, and the first and last cycle of its execution. The units start in the cycle
+        after ``launch``.
     busy : ``Out(1)``
     layers : ``In(data.ArrayLayout(LayerSetup, hw.layers))``
     place, size : ``In``
@@ -84,7 +82,7 @@ class VectorUnit(wiring.Component):
     answer : ``Out(13)``, nonzero : ``Out(1)``
         See :class:`rtl.error.Scorer` and :class:`rtl.error.ErrorUnit`.
     events : ``Out(LayerEvents)``
-        For :class:`rtl.statistics.Statistics`.
+        For :class:`rtl.statistics.Statistics`; up to 3 cycles late, and not forgotten by a reset.
     """
 
     def __init__(self, hw: ControllerConfig):
@@ -127,11 +125,11 @@ class VectorUnit(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        hw, word, lanes = self.hw, self.word, self.hw.lanes
+        hw, lanes = self.hw, self.hw.lanes
         most = max(hw.depth, hw.inputs)
         block_beats = -(-max(hw.rows, hw.cols) // lanes)
 
-        m.submodules.geometry = geometry = Geometry(hw.tiles, 5)
+        m.submodules.geometry = geometry = Geometry(hw.tiles, 4)
         m.submodules.random = random = RandomLanes(lanes, hw.random_depth)
         m.submodules.reader = reader = VectorReader(lanes, depth=most)
         m.submodules.sender = sender = Sender(lanes, depth=most, tiles=hw.tiles)
@@ -144,6 +142,7 @@ class VectorUnit(wiring.Component):
         m.submodules.scatter = scatter = Scatter(Activated, lanes, depth=hw.depth)
         m.submodules.scorer = scorer = Scorer(lanes)
         m.submodules.error = error = ErrorUnit(lanes)
+        m.submodules.counts = counts = PulseCounts(hw.layers, lanes)
 
         memories = {}
         for name, depth in (
@@ -158,45 +157,55 @@ class VectorUnit(wiring.Component):
         (inputs, inputs_w), (x, x_w) = memories["inputs"], memories["x"]
         (slope, slope_w), (delta, delta_w) = memories["slope"], memories["delta"]
 
+        # An instruction is decoded into registers, a cycle before the units start.
+        word, launch, finish = Signal(Word), Signal(), Signal()
+        above = Signal(5)  # the layer after this one
+        m.d.sync += [word.eq(self.word), launch.eq(self.launch), finish.eq(self.finish)]
+        m.d.sync += above.eq(self.word.layer + 1)
+
         def op(*ops):
-            return or_tree([word.op == o for o in ops])
+            """Return a register that says whether the instruction is one of ``ops``."""
+            is_op = Signal(name="is_" + "_".join(o.name.lower() for o in ops))
+            m.d.sync += is_op.eq(or_tree([self.word.op == o for o in ops]))
+            return is_op
 
         m.d.comb += [geometry.place.eq(self.place), geometry.size.eq(self.size)]
         layers = [self.layers[i] for i in range(hw.layers)]
         here = Signal(LayerSetup)
         rows_above, cols_above = Signal(10), Signal(10)  # blocks of the layer above
-        m.d.comb += [
-            here.as_value().eq(pick([layer.as_value() for layer in layers], word.layer)),
-            rows_above.eq(pick([layer.row_blocks for layer in layers], word.layer + 1)),
-            cols_above.eq(pick([layer.col_blocks for layer in layers], word.layer + 1)),
+        m.d.sync += [
+            here.as_value().eq(pick([layer.as_value() for layer in layers], self.word.layer)),
+            rows_above.eq(pick([layer.row_blocks for layer in layers], self.word.layer + 1)),
+            cols_above.eq(pick([layer.col_blocks for layer in layers], self.word.layer + 1)),
         ]
 
         # --- memories to tiles: FORWARD, BACKWARD, ROWS, UPDATE; and ERROR
-        by_row, first_layer = Signal(), Signal()
-        encode = Signal()
+        by_row, encode = op(Op.FORWARD, Op.ROWS), op(Op.ROWS, Op.UPDATE)
+        scoring, updates = op(Op.ERROR), op(Op.UPDATE)
+        first_layer = Signal()
         m.d.comb += [
-            by_row.eq(op(Op.FORWARD, Op.ROWS)),
             first_layer.eq(by_row & (word.layer == 0)),
-            encode.eq(op(Op.ROWS, Op.UPDATE)),
-            reader.start.eq(
-                self.launch & op(Op.FORWARD, Op.BACKWARD, Op.ROWS, Op.UPDATE, Op.ERROR)
-            ),
+            reader.start.eq(launch & op(Op.FORWARD, Op.BACKWARD, Op.ROWS, Op.UPDATE, Op.ERROR)),
             reader.blocks.eq(Mux(by_row, here.row_blocks, here.col_blocks)),
             reader.bias.eq(by_row),
             reader.length.eq(Mux(by_row, geometry.found[0].rows, geometry.found[0].cols)),
         ]
-        for q, block in ((0, reader.block), (1, reader.o.p.block)):
-            query = geometry.query[q]
-            m.d.comb += [
-                query.layer.eq(word.layer),
-                query.by_row.eq(by_row),
-                query.by_col.eq(~by_row),
-                query.row_block.eq(block),
-                query.col_block.eq(block),
-            ]
+        query = geometry.query[0]
+        m.d.comb += [
+            query.layer.eq(word.layer),
+            query.by_row.eq(by_row),
+            query.by_col.eq(~by_row),
+            query.row_block.eq(reader.block),
+            query.col_block.eq(reader.block),
+        ]
+        asked_tiles, read_tiles = Signal(hw.tiles), Signal(hw.tiles)  # of block, of beat
+        with m.If(reader.load):
+            m.d.sync += asked_tiles.eq(geometry.mask[0])
+        with m.If(reader.en):
+            m.d.sync += read_tiles.eq(asked_tiles)
         m.d.comb += [
             inputs.addr.eq(Mux(self.bank, hw.inputs, 0) + reader.beat),
-            x.addr.eq(Mux(op(Op.ERROR), here.x_write, here.x_read) + reader.beat),
+            x.addr.eq(Mux(scoring, here.x_write, here.x_read) + reader.beat),
             delta.addr.eq(here.d_base + reader.beat),
             random.addr.eq(Mux(by_row, here.row_lanes, here.col_lanes) + reader.beat),
             random.en.eq(reader.en & encode),
@@ -204,23 +213,21 @@ class VectorUnit(wiring.Component):
         m.d.comb += [port.en.eq(reader.en) for port in (inputs, x, delta)]
         with m.If(first_layer):
             m.d.comb += reader.codes.eq(inputs.data)
-        with m.Elif(by_row | op(Op.ERROR)):
+        with m.Elif(by_row | scoring):
             m.d.comb += reader.codes.eq(x.data)
         with m.Else():
             m.d.comb += reader.codes.eq(delta.data)
 
-        to_tiles = Signal()
         m.d.comb += [
-            to_tiles.eq(~op(Op.ERROR)),
-            sender.i.valid.eq(reader.o.valid & to_tiles),
+            sender.i.valid.eq(reader.o.valid & ~scoring),
             sender.i.payload.eq(reader.o.payload),
-            reader.o.ready.eq(Mux(to_tiles, sender.i.ready, 1)),
-            sender.mask.eq(geometry.mask[1]),
+            reader.o.ready.eq(sender.i.ready | scoring),
+            sender.mask.eq(read_tiles),
             sender.words.eq(random.words),
             sender.encode.eq(encode),
             sender.stochastic.eq(self.stochastic),
             random.commit.eq(sender.commit & self.stochastic),
-            sender.with_command.eq(~op(Op.UPDATE)),
+            sender.with_command.eq(~updates),
         ]
         with m.Switch(word.op):
             with m.Case(Op.FORWARD):
@@ -229,45 +236,47 @@ class VectorUnit(wiring.Component):
                 m.d.comb += sender.command.op.eq(TileOp.BACKWARD)
             with m.Default():
                 m.d.comb += sender.command.op.eq(TileOp.UPDATE)
+        rate = Signal(Rate)  # there before the first beat
         with m.If(by_row):  # |x| + u reaches 2**7 or not
-            m.d.comb += [sender.rate.mult.eq(1), sender.rate.shift.eq(7), sender.rate.most.eq(1)]
+            m.d.sync += [rate.mult.eq(1), rate.shift.eq(7), rate.most.eq(1)]
         with m.Else():
-            m.d.comb += [sender.rate.mult.eq(here.mult), sender.rate.shift.eq(here.shift)]
-            m.d.comb += sender.rate.most.eq(self.delta_max)
+            m.d.sync += [rate.mult.eq(here.mult), rate.shift.eq(here.shift)]
+            m.d.sync += rate.most.eq(self.delta_max)
+        m.d.comb += sender.rate.eq(rate)
         wiring.connect(m, sender.cmd, wiring.flipped(self.cmd))
         wiring.connect(m, sender.x, wiring.flipped(self.x))
 
         m.d.comb += [
-            error.start.eq(self.launch),
+            error.start.eq(launch),
             error.label.eq(self.label),
-            error.codes.eq(reader.o.p.data),
-            error.count.eq(reader.o.p.count),
-            error.en.eq(reader.o.valid & ~to_tiles),
             self.nonzero.eq(error.nonzero),
         ]
+        error_beat, read = Signal.like(reader.o.p.beat), reader.o.p
+        m.d.sync += [error.codes.eq(read.data), error.count.eq(read.count)]
+        m.d.sync += [error.en.eq(reader.o.valid & scoring), error_beat.eq(read.beat)]
 
         # --- tiles to memories: ACTIVATE of this layer, MULTIPLY with results of the one above
-        activate, multiply = Signal(), Signal()
+        activate, multiply = op(Op.ACTIVATE), op(Op.MULTIPLY)
+        layer = Signal(5)  # whose results are taken
+        m.d.sync += layer.eq(self.word.layer + (self.word.op == Op.MULTIPLY))
         m.d.comb += [
-            activate.eq(op(Op.ACTIVATE)),
-            multiply.eq(op(Op.MULTIPLY)),
-            collector.start.eq(self.launch & (activate | multiply)),
+            collector.start.eq(launch & (activate | multiply)),
             collector.backward.eq(multiply),
             collector.blocks.eq(Mux(multiply, rows_above, here.col_blocks)),
             collector.parts.eq(Mux(multiply, cols_above, here.row_blocks)),
-            collector.mask.eq(geometry.mask[2]),
-            collector.length.eq(Mux(multiply, geometry.found[2].rows, geometry.found[2].cols)),
-            geometry.query[2].layer.eq(word.layer + multiply),
-            geometry.query[2].by_row.eq(1),
-            geometry.query[2].by_col.eq(1),
-            geometry.query[2].row_block.eq(Mux(multiply, collector.block, collector.part)),
-            geometry.query[2].col_block.eq(Mux(multiply, collector.part, collector.block)),
+            collector.mask.eq(geometry.mask[1]),
+            collector.length.eq(Mux(multiply, geometry.found[1].rows, geometry.found[1].cols)),
+            geometry.query[1].layer.eq(layer),
+            geometry.query[1].by_row.eq(1),
+            geometry.query[1].by_col.eq(1),
+            geometry.query[1].row_block.eq(Mux(multiply, collector.block, collector.part)),
+            geometry.query[1].col_block.eq(Mux(multiply, collector.part, collector.block)),
             accumulator.backward.eq(multiply),
         ]
         for t in range(hw.tiles):
             wiring.connect(m, wiring.flipped(self.y[t]), collector.y[t])
         wiring.connect(m, collector.o, accumulator.i)
-        m.d.comb += self.waiting.eq(Mux(collector.busy & ~collector.o.valid, geometry.mask[2], 0))
+        m.d.comb += self.waiting.eq(Mux(collector.busy & ~collector.o.valid, collector.taking, 0))
 
         m.d.comb += [
             activation.i.payload.eq(accumulator.o.payload),
@@ -276,7 +285,7 @@ class VectorUnit(wiring.Component):
             activation.table_addr.eq(self.table_addr),
             activation.table_data.eq(self.table_data),
             activation.table_en.eq(self.table_en),
-            scorer.start.eq(self.launch & activate),
+            scorer.start.eq(launch & activate),
             scorer.codes.eq(accumulator.o.p.data),
             scorer.count.eq(accumulator.o.p.count),
             scorer.en.eq(activation.i.valid & activation.i.ready),
@@ -284,7 +293,7 @@ class VectorUnit(wiring.Component):
             multiplier.i.payload.eq(accumulator.o.payload),
             multiplier.i.valid.eq(accumulator.o.valid & multiply),
             accumulator.o.ready.eq(Mux(multiply, multiplier.i.ready, activation.i.ready)),
-            multiplier.start.eq(self.launch),
+            multiplier.start.eq(launch),
             multiplier.base.eq(here.x_write),
             slope.addr.eq(multiplier.addr),
             slope.en.eq(multiplier.en),
@@ -292,7 +301,7 @@ class VectorUnit(wiring.Component):
         ]
 
         m.d.comb += [
-            scatter.start.eq(self.launch),
+            scatter.start.eq(launch),
             scatter.base.eq(Mux(multiply, here.d_base, here.x_write)),
             scatter.i.valid.eq(Mux(multiply, multiplier.o.valid, activation.o.valid)),
             scatter.i.p.count.eq(Mux(multiply, multiplier.o.p.count, activation.o.p.count)),
@@ -313,29 +322,29 @@ class VectorUnit(wiring.Component):
         next_layer = Signal()
         m.d.comb += [
             next_layer.eq(activate & (rows_above != 0)),
-            geometry.query[3].layer.eq(word.layer + next_layer),
-            geometry.query[3].by_row.eq(next_layer),
-            geometry.query[3].by_col.eq(~next_layer),
-            geometry.query[3].row_block.eq(scatter.block),
-            geometry.query[3].col_block.eq(scatter.block),
-            scatter.length.eq(geometry.found[3].cols),
+            geometry.query[2].layer.eq(Mux(next_layer, above, word.layer)),
+            geometry.query[2].by_row.eq(next_layer),
+            geometry.query[2].by_col.eq(~next_layer),
+            geometry.query[2].row_block.eq(scatter.block),
+            geometry.query[2].col_block.eq(scatter.block),
+            scatter.length.eq(geometry.found[2].cols),
         ]
         with m.If(next_layer):  # room for the bias row stays empty
-            m.d.comb += scatter.length.eq(geometry.found[3].rows)
+            m.d.comb += scatter.length.eq(geometry.found[2].rows)
         m.d.comb += [
             x_w.addr.eq(scatter.addr),
             slope_w.addr.eq(scatter.addr),
             x_w.en.eq(Mux(activate, scatter.en, 0)),
             slope_w.en.eq(Mux(activate, scatter.en, 0)),
         ]
-        with m.If(multiply):
-            m.d.comb += [delta_w.addr.eq(scatter.addr), delta_w.en.eq(scatter.en)]
-            m.d.comb += [
+        with m.If(multiply):  # a register more, before the next instruction reads
+            m.d.sync += [delta_w.addr.eq(scatter.addr), delta_w.en.eq(scatter.en)]
+            m.d.sync += [
                 delta_w.data[8 * k : 8 * k + 8].eq(scatter.data[k].value) for k in range(lanes)
             ]
         with m.Else():
-            m.d.comb += [
-                delta_w.addr.eq(here.d_base + reader.o.p.beat),
+            m.d.sync += [
+                delta_w.addr.eq(here.d_base + error_beat),
                 delta_w.data.eq(error.delta),
                 delta_w.en.eq(error.en.replicate(lanes)),
             ]
@@ -345,10 +354,10 @@ class VectorUnit(wiring.Component):
             inputs_w.addr.eq(self.input_addr),
             inputs_w.data.eq(self.input_data),
             inputs_w.en.eq(self.input_en),
-            geometry.query[4].layer.eq(0),
-            geometry.query[4].by_row.eq(1),
-            geometry.query[4].row_block.eq(self.input_block),
-            self.input_length.eq(geometry.found[4].rows),
+            geometry.query[3].layer.eq(0),
+            geometry.query[3].by_row.eq(1),
+            geometry.query[3].row_block.eq(self.input_block),
+            self.input_length.eq(geometry.found[3].rows),
             random.host_addr.eq(self.host_addr),
             random.host_data.eq(self.host_data),
             random.host_en.eq(self.host_en),
@@ -358,34 +367,32 @@ class VectorUnit(wiring.Component):
         ]
 
         # --- what to count
-        asked, applied = Signal(27), Signal(17)
-        fired = Signal(data.ArrayLayout(13, hw.layers))
-        with m.If(self.launch):
-            m.d.sync += [asked.eq(0), applied.eq(0)]
-        with m.Elif(sender.commit):
-            m.d.sync += [asked.eq(asked + sender.asked), applied.eq(applied + sender.applied)]
-        with m.If(self.finish & op(Op.ROWS)):
-            for layer in range(hw.layers):
-                with m.If(word.layer == layer):
-                    m.d.sync += fired[layer].eq(applied)
-        rows_fired = pick([fired[layer] for layer in range(hw.layers)], word.layer)
-        m.d.comb += self.events.layer.eq(word.layer + multiply)
-        with m.If(multiply):
+        m.d.comb += [
+            counts.start.eq(launch),
+            counts.en.eq(sender.counted),
+            counts.asked.eq(sender.asked),
+            counts.applied.eq(sender.applied),
+            counts.rows.eq(finish & op(Op.ROWS)),
+            counts.update.eq(finish & updates),
+            counts.layer.eq(word.layer),
+            self.events.layer.eq(layer),
+        ]
+        with m.If(counts.valid):  # long before the next results come
+            m.d.comb += self.events.eq(counts.events)
+        with m.Elif(multiply):
             m.d.comb += self.events.backward_clips.eq(accumulator.clips)
         with m.Else():
             m.d.comb += self.events.forward_clips.eq(accumulator.clips)
-        with m.If(self.finish & op(Op.UPDATE)):
-            m.d.comb += [
-                self.events.pulses_asked.eq(asked * rows_fired),
-                self.events.pulses_applied.eq(applied * rows_fired),
-            ]
 
         m.d.comb += self.busy.eq(
-            reader.busy
+            launch
+            | reader.busy
+            | error.en
             | sender.busy
             | collector.busy
             | accumulator.busy
             | activation.o.valid
             | multiplier.busy
+            | scatter.busy
         )
         return m

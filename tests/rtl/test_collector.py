@@ -67,6 +67,7 @@ def check_collector(jobs, *, stall=0, late=False, tile_stalls=(0,) * TILES, cut=
             assert pins["busy"] == before
             ready = [pins[f"y.{t}.ready"] for t in range(TILES)]
             assert sum(ready) <= before
+            assert all(not r or pins["taking"] == 1 << t for t, r in enumerate(ready))
             if not before:
                 assert not pins["o.valid"]
 
@@ -104,7 +105,7 @@ def check_collector(jobs, *, stall=0, late=False, tile_stalls=(0,) * TILES, cut=
 
     def geometry(pins):
         parts, block, part = now["parts"], pins["block"], pins["part"]
-        if running and block < len(now["lengths"]) and part < parts:
+        if block < len(now["lengths"]) and part < parts:
             pins["mask"], pins["length"] = 1 << tile_of(parts, block, part), now["lengths"][block]
         else:
             pins["mask"], pins["length"] = 1 << tile_of(parts, 0, 0), 1  # must not matter

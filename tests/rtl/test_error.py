@@ -73,7 +73,8 @@ def answers(lanes, vectors, stall=0):
                 yield from offer(pins, beat, lanes, 127)
                 yield from idle(pins, 127, stall)
             pins["en"] = 0
-            yield
+            for _ in range(Scorer(lanes).latency):
+                yield
             got.append(pins["answer"])
             yield from idle(pins, 127)
             assert pins["answer"] == got[-1], "the answer must hold"
@@ -98,6 +99,25 @@ def test_scorer_matches_machine(lanes, stall):
     for vector, answer in zip(vectors, answers(lanes, cuts, stall), strict=True):
         assert answer == np.argmax(vector)
         assert golden(vector, 0, answer)[0]
+
+
+@pytest.mark.parametrize(("lanes", "latency"), [(1, 2), (2, 2), (4, 3), (16, 5), (64, 7), (128, 8)])
+def test_scorer_latency(lanes, latency):
+    seen = []
+
+    def drive(pins):
+        yield from begin(pins)
+        yield from offer(pins, [0] * (lanes - 1) + [1], lanes, 0)
+        pins["en"] = 0
+        yield from offer(pins, [0] * (lanes - 1) + [2], lanes, 0)
+        pins["en"] = 0
+        for _ in range(latency):
+            yield
+            seen.append(pins["answer"])
+
+    simulate(Scorer(lanes), drive)
+    assert Scorer(lanes).latency == latency
+    assert seen == [0] * (latency - 2) + [lanes - 1, 2 * lanes - 1]
 
 
 @pytest.mark.parametrize("lanes", [4])
@@ -131,8 +151,11 @@ def test_scorer_begins_anew_and_after_a_reset(lanes):
             for _ in range(2):
                 yield from offer(pins, [1, 2, 127, 0], lanes, 0)
             pins["en"] = 0
-            yield
+            for _ in range(Scorer(lanes).latency):
+                yield
             assert pins["answer"] == 2
+            if not reset:  # one that is still on its way
+                yield from offer(pins, [1, 2, 127, 127], lanes, 0)
             if reset:
                 pins["rst"] = 1
                 yield
@@ -143,7 +166,8 @@ def test_scorer_begins_anew_and_after_a_reset(lanes):
             assert pins["answer"] == 0
             yield from offer(pins, [-128, -127], lanes, 127)
             pins["en"] = 0
-            yield
+            for _ in range(Scorer(lanes).latency):
+                yield
             assert pins["answer"] == 1
 
     simulate(Scorer(lanes), drive)
@@ -157,15 +181,21 @@ def errors(lanes, examples, stall=0, fill=127):
         for label, beats in examples:
             pins["label"] = label
             yield from begin(pins)
-            delta, nonzero = [], 0
+            delta, nonzero, before = [], 0, 0
             for beat in beats:
                 for _ in offer(pins, beat, lanes, fill):
                     yield
-                    assert pins["nonzero"] == nonzero, "nonzero must come a cycle later"
+                    assert pins["nonzero"] == before, "nonzero must come 2 cycles later"
                     delta += unpack(pins["delta"], 8, lanes)[: len(beat)]
-                nonzero = int(any(delta))
-                yield from idle(pins, fill, stall)
-            yield from idle(pins, fill, 1)
+                before, nonzero = nonzero, int(any(delta))
+                for _ in idle(pins, fill, stall):
+                    yield
+                    before = nonzero
+            for _ in idle(pins, fill, 2):
+                yield
+                assert pins["nonzero"] == before
+                before = nonzero
+            yield
             assert pins["nonzero"] == nonzero
             yield from idle(pins, fill, 1)
             got.append((delta, pins["nonzero"]))
@@ -248,18 +278,23 @@ def test_error_begins_anew_and_after_a_reset(lanes):
             yield from begin(pins)
             yield from offer(pins, [1, 2, 3], lanes, 0)
             pins["en"] = 0
-            yield
+            for _ in range(2):
+                yield
             assert pins["nonzero"]
+            yield from offer(pins, [1, 2, 3], lanes, 0)  # is still on its way
+            pins["en"] = 0
             if reset:
                 pins["rst"] = 1
                 yield
                 pins["rst"] = 0
-            else:
-                yield from begin(pins)
+                yield
+                assert not pins["nonzero"]
+            yield from begin(pins)
             yield from offer(pins, [0, 127, 0], lanes, 0)
             assert unpack(pins["delta"], 8, lanes)[:3] == [0, 0, 0]
             pins["en"] = 0
-            yield
+            for _ in range(3):
+                yield
             assert not pins["nonzero"]
 
     simulate(ErrorUnit(lanes), drive)

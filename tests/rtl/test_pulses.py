@@ -41,11 +41,24 @@ def encoded(lanes, beats):
     got = []
 
     def drive(pins):
-        for beat in beats:
+        for n, beat in enumerate(beats):
             pins["codes"], pins["words"] = pack(beat.codes, 8), pack(beat.words, 32)
             pins["rate"], pins["stochastic"] = beat.rate, beat.stochastic
+            for step in (1, 0, 1, 1) if n % 2 else (1, 1, 1):  # a beat may have to wait
+                pins["step"], pins["counting"] = step, not step
+                yield
+                assert not pins["counted"]
+                if step:  # what comes behind it must not matter
+                    pins["codes"], pins["words"] = pack([85] * lanes, 8), pack([n] * lanes, 32)
+            pins["counting"] = 1
             yield
-            got.append((unpack(pins["pulses"], 8, lanes), pins["asked"], pins["applied"]))
+            pulses = unpack(pins["pulses"], 8, lanes)
+            pins["counting"] = 0
+            yield
+            assert not pins["counted"]
+            yield
+            assert pins["counted"]
+            got.append((pulses, pins["asked"], pins["applied"]))
 
     simulate(PulseEncoder(lanes), drive)
     return got

@@ -6,12 +6,12 @@ from functools import partial
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, Shape, Value, signed
+from amaranth.hdl import Cat, Const, Module, Shape, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from cosim.bench import pack, simulate, unpack
-from rtl.reduce import add_tree, argmax_tree, or_tree
+from rtl.reduce import add_tree, argmax_tree, is_below, or_tree
 
 
 class Reductions(wiring.Component):
@@ -30,7 +30,7 @@ class Reductions(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         values = [self.values[k] for k in range(self.n)]
-        index, largest = argmax_tree(m, values)
+        index, largest = argmax_tree(m, indexed(values))
         m.d.comb += [
             self.total.eq(add_tree(values)),
             self.union.eq(or_tree([Value.cast(v)[:] for v in values])),
@@ -38,6 +38,10 @@ class Reductions(wiring.Component):
             self.largest.eq(largest),
         ]
         return m
+
+
+def indexed(values):
+    return [(Const(i, range(max(2, len(values)))), v) for i, v in enumerate(values)]
 
 
 def vectors(n, shape):
@@ -77,8 +81,28 @@ def test_sum_grows_a_bit_a_level(n):
     m = Module()
     values = [Reductions(n, Shape(5)).values[k] for k in range(n)]
     assert len(add_tree(values)) == 5 + (n - 1).bit_length()
-    index, value = argmax_tree(m, values)
+    index, value = argmax_tree(m, indexed(values))
     assert (len(index), len(value)) == (max(1, (n - 1).bit_length()), 5)
+
+
+@pytest.mark.parametrize("most", [1, 2, 5, 16])
+def test_below_is_a_comparison(most):
+    class Below(wiring.Component):
+        def __init__(self):
+            super().__init__({"count": In(range(most + 1)), "below": Out(most + 1)})
+
+        def elaborate(self, platform):
+            m = Module()
+            m.d.comb += self.below.eq(Cat(is_below(k, self.count) for k in range(most + 1)))
+            return m
+
+    def drive(pins):
+        for count in range(most + 1):
+            pins["count"] = count
+            yield
+            assert pins["below"] == (1 << count) - 1
+
+    simulate(Below(), drive)
 
 
 BENCHES = [partial(test_reductions_match_numpy, n, signed(8)) for n in (5, 8)]

@@ -40,15 +40,23 @@ def scattered(codes, cuts, lengths, *, lanes, source_lanes, base=3, stall=0):
     cycles = 0
 
     def send(pins):
-        nonlocal cycles
         pins["base"], pins["start"] = base, 1
         yield
         pins["start"] = 0
         beats = beats_of(codes, cuts, source_lanes)
         words = [pack(b, 8) | len(b) << (8 * source_lanes) for b in beats]
-        for _ in put(pins, "i", words, stall=stall):
+        yield from put(pins, "i", words, stall=stall)
+        yield
+        while pins["busy"]:
             yield
-            cycles += 1
+        yield
+        assert not pins["busy"]
+
+    def watch(pins):
+        nonlocal cycles
+        while True:
+            yield
+            cycles += bool(pins["en"])
             for k, code in enumerate(unpack(pins["data"], 8, lanes)):
                 if pins["en"] >> k & 1:
                     assert memory[pins["addr"]][k] is None, "a code must be written once"
@@ -58,7 +66,7 @@ def scattered(codes, cuts, lengths, *, lanes, source_lanes, base=3, stall=0):
         pins["length"] = [*lengths, 0, 0, 0][pins["block"]]
 
     dut = Scatter(signed(8), lanes, depth=DEPTH, source_lanes=source_lanes)
-    simulate(dut, send, reflex=geometry)
+    simulate(dut, send, background=[watch], reflex=geometry)
     return memory[base:], cycles
 
 
@@ -98,6 +106,38 @@ def test_scatter_takes_a_cycle_for_every_beat_of_memory_that_a_beat_touches(cuts
     assert took == cycles
 
 
+def test_scatter_latency_and_busy():
+    """2 cycles to the write port; one beat at work and one that waits are taken at once."""
+    word = pack([1, 2, 3, 4], 8) | 4 << 32
+
+    def drive(pins):
+        pins["length"], pins["start"] = 2, 1  # a beat takes two cycles
+        yield
+        pins["start"] = 0
+        yield
+        pins["i.payload"], pins["i.valid"] = word, 1
+        seen = []
+        for _ in range(8):
+            yield
+            seen.append((pins["i.ready"], pins["busy"], pins["en"]))
+            if len(seen) == 3:
+                pins["i.valid"] = 0
+        ready, busy, en = zip(*seen, strict=True)
+        assert ready == (1, 1, 0, 1, 1, 1, 1, 1)
+        assert busy == (0, 1, 1, 1, 1, 0, 0, 0)
+        assert en == (0, 0, 3, 3, 3, 3, 0, 0)
+
+    simulate(Scatter(signed(8), 4, depth=DEPTH), drive)
+
+
+def written(pins, into):
+    """Note what is written in the next cycles."""
+    for _ in range(3):
+        yield
+        if pins["en"]:
+            into.append((pins["addr"], pins["en"], unpack(pins["data"], 8, 4)[:3]))
+
+
 def test_scatter_begins_anew():
     """What is left of a vector that was cut short does not matter."""
     seen = []
@@ -109,31 +149,32 @@ def test_scatter_begins_anew():
             pins["base"], pins["start"] = base, 1
             yield
             pins["start"] = 0
-            for _ in put(pins, "i", [word]):
-                yield
-                seen.append((pins["addr"], pins["en"], pins["block"]))
+            yield from put(pins, "i", [word])
+            yield from written(pins, seen)
 
     simulate(Scatter(signed(8), 4, depth=DEPTH), send)
-    assert seen == [(1, 0b111, 0), (5, 0b111, 0)]
+    assert seen == [(1, 0b111, [1, 2, 3]), (5, 0b111, [1, 2, 3])]
 
 
 def test_scatter_begins_anew_in_the_middle_of_a_beat():
-    """The rest of a beat that lies in two blocks is forgotten."""
+    """The rest of a beat that lies in two blocks is forgotten, and so is the beat behind it."""
     seen = []
 
     def send(pins):
         pins["length"], pins["base"], pins["start"] = 3, 1, 1
         yield
         pins["start"] = 0
-        pins["i.payload"], pins["i.valid"] = pack([1, 2, 3, 4], 8) | 4 << 32, 1
-        yield
-        assert not pins["i.ready"]  # the fourth code is left
-        pins["i.valid"], pins["base"], pins["start"] = 0, 5, 1
+        yield from put(pins, "i", [pack([1, 2, 3, 4], 8) | 4 << 32] * 2)
+        assert pins["busy"]  # the fourth code is left
+        pins["base"], pins["start"] = 5, 1
         yield
         pins["start"] = 0
-        for _ in put(pins, "i", [pack([5, 6, 7, 8], 8) | 3 << 32]):
+        for _ in range(2):
             yield
-            seen.append((pins["addr"], pins["en"], unpack(pins["data"], 8, 4)[:3]))
+            assert not pins["busy"]
+            assert not pins["en"]
+        yield from put(pins, "i", [pack([5, 6, 7, 8], 8) | 3 << 32])
+        yield from written(pins, seen)
 
     simulate(Scatter(signed(8), 4, depth=DEPTH), send)
     assert seen == [(5, 0b111, [5, 6, 7])]
@@ -155,6 +196,7 @@ BENCHES = [
     partial(
         test_scatter_takes_a_cycle_for_every_beat_of_memory_that_a_beat_touches, [16], [3, 13], 8
     ),
+    test_scatter_latency_and_busy,
     test_scatter_begins_anew,
     test_scatter_begins_anew_in_the_middle_of_a_beat,
 ]

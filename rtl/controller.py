@@ -297,12 +297,14 @@ class ChipController(wiring.Component):
 
         # --- counters
         events = statistics.chip
-        m.d.sync += statistics.layer.eq(vectors.events)  # a cycle late
         m.d.comb += [
             statistics.clear.eq(regs.control.clear_counters),
             statistics.index.eq(regs.counter_index),
             regs.counter_value.eq(statistics.value),
             statistics.phase.eq(Mux(sequencer.running, word.op, IDLE)),
+        ]
+        m.d.sync += [  # a cycle late
+            statistics.layer.eq(vectors.events),
             events.examples.eq(scored),
             events.correct.eq(scored & correct),
             events.skipped.eq(finish & op(Op.SKIP_ZERO) & ~vectors.nonzero),

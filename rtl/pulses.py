@@ -75,6 +75,8 @@ class PulseEncoder(wiring.Component):
         unused = Signal(range(MAX_SHIFT + 1))  # random bits below u
         m.d.comb += unused.eq(MAX_SHIFT - self.rate.shift)
         asked, applied = [], []
+        # |code| is one more than ~code where it is negative; the one is added as a rate, to the
+        # bits, where there is time for an adder.
         for k in range(self.lanes):
 
             def signal(shape, name, k=k):
@@ -82,8 +84,8 @@ class PulseEncoder(wiring.Component):
 
             code = self.codes[k]
             size, word = signal(7, "size"), signal(MAX_SHIFT, "word")
-            product, bits = signal(15, "product"), signal(MAX_SHIFT, "bits")
-            total = signal(MAX_SHIFT + 1, "total")
+            product, bits = signal(15, "product"), signal(MAX_SHIFT + 1, "bits")
+            total = signal(MAX_SHIFT + 2, "total")
             whole, count = signal(15, "whole"), signal(5, "count")
             signs = signal(3, "signs")  # of the codes in the stages
             m.d.comb += [
@@ -94,10 +96,10 @@ class PulseEncoder(wiring.Component):
             with m.If(self.step):
                 m.d.sync += [
                     signs.eq(Cat(code < 0, signs)),
-                    size.eq(Mux(code < 0, -code, code)),
+                    size.eq(Mux(code < 0, ~code, code)),
                     word.eq(Mux(self.stochastic, self.words[k][-MAX_SHIFT:], 1 << (MAX_SHIFT - 1))),
                     product.eq(size * self.rate.mult),
-                    bits.eq(word >> unused),
+                    bits.eq((word >> unused) + Mux(signs[0], self.rate.mult, 0)),
                     whole.eq(total >> self.rate.shift),
                 ]
             asked.append(whole)

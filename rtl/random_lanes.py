@@ -71,7 +71,7 @@ class RandomLanes(wiring.Component):
         lane_read = Signal.like(lane)
         m.d.comb += [
             read.en.eq(self.en | self.host_r_en),
-            read.addr.eq(Mux(self.en, self.addr, self.host_r_addr[bits:])),
+            read.addr.eq(Mux(self.host_r_en, self.host_r_addr[bits:], self.addr)),
             self.host_r_data.eq(read.data.word_select(lane_read, 32)),
         ]
         m.d.sync += lane_read.eq(self.host_r_addr[:bits])

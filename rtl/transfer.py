@@ -211,12 +211,15 @@ class TransferUnit(wiring.Component):
                 row_sq.eq(row_sq + add_tree(u.square for u in units)),
                 row_failed.eq(row_failed + add_tree(u.failed for u in units)),
             ]
-        spent = add_tree(u.spent for u in units)
-        with m.If(self.w.valid & self.w.ready):
-            with m.If(step == Step.SET):
-                m.d.sync += self.set_shots.eq(self.set_shots + spent)
-            with m.If(step == Step.TUNE):
-                m.d.sync += self.tune_pulses.eq(self.tune_pulses + spent)
+        total = add_tree(u.spent for u in units)
+        shots, tuned = Signal.like(total), Signal.like(total)  # a cycle late, long before the end
+        sent = self.w.valid & self.w.ready
+        m.d.sync += [
+            shots.eq(Mux(sent & (step == Step.SET), total, 0)),
+            tuned.eq(Mux(sent & (step == Step.TUNE), total, 0)),
+            self.set_shots.eq(self.set_shots + shots),
+            self.tune_pulses.eq(self.tune_pulses + tuned),
+        ]
 
         def begin_row():
             m.d.sync += [step.eq(Step.OLD), attempt.eq(0), rounds.eq(0)]

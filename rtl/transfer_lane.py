@@ -165,14 +165,16 @@ class TransferLane(wiring.Component):
             m.d.comb += [self.cell_next.aim.eq(miss), self.cell_next.todo.eq(cell.todo)]
 
         error_3, product = Signal(signed(14)), Signal(signed(29))
-        scaled, tunes = Signal(25), Signal()
+        scaled, half, tunes = Signal(25), Signal(13), Signal()
         shot = Signal(7)
         m.d.comb += shot.eq(Mux(cell.todo & ~small, self.duration, HOLD))
         with m.If(self.move):
             m.d.sync += [
                 error_3.eq(error),
                 product.eq(error * factor),
-                scaled.eq(error_size * config.tune_mult),
+                scaled.eq(Mux(error < 0, ~error, error)[:13] * config.tune_mult),
+                # |error| is one more than ~error where it is negative
+                half.eq((1 << (TUNE_SHIFT - 1)) + Mux(error < 0, config.tune_mult, 0)),
                 tunes.eq(error_size > config.tune_tolerance),
                 self.failed.eq(error_size > config.fail_tolerance),
             ]
@@ -198,7 +200,7 @@ class TransferLane(wiring.Component):
         m.d.comb += [
             dither.eq(((self.phase << 1) | 1) << (GAIN_SHIFT - 5)),
             self.goal_next.eq(error_3 + ((product + dither) >> GAIN_SHIFT)),
-            rounded.eq((scaled + (1 << (TUNE_SHIFT - 1))) >> TUNE_SHIFT),
+            rounded.eq((scaled + half) >> TUNE_SHIFT),
             # TUNE_MAX is all ones: quicker to see than to compare with
             count.eq(Mux(rounded[len(count) :].any(), TUNE_MAX, rounded)),
             self.pulses_next.eq(Mux(tunes, Mux(error_3 < 0, -count, count), 0)),

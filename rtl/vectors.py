@@ -314,6 +314,8 @@ class VectorUnit(wiring.Component):
                     Mux(multiply, multiplier.o.p.data[k], activation.o.p.data[k].value)
                 ),
                 scatter.i.p.data[k].slope.eq(activation.o.p.data[k].slope),
+            ]
+            m.d.sync += [
                 x_w.data[8 * k : 8 * k + 8].eq(scatter.data[k].value),
                 slope_w.data[8 * k : 8 * k + 8].eq(scatter.data[k].slope),
             ]
@@ -331,13 +333,13 @@ class VectorUnit(wiring.Component):
         ]
         with m.If(next_layer):  # room for the bias row stays empty
             m.d.comb += scatter.length.eq(geometry.found[2].rows)
-        m.d.comb += [
+        m.d.sync += [  # a register more, before the next instruction reads
             x_w.addr.eq(scatter.addr),
             slope_w.addr.eq(scatter.addr),
             x_w.en.eq(Mux(activate, scatter.en, 0)),
             slope_w.en.eq(Mux(activate, scatter.en, 0)),
         ]
-        with m.If(multiply):  # a register more, before the next instruction reads
+        with m.If(multiply):
             m.d.sync += [delta_w.addr.eq(scatter.addr), delta_w.en.eq(scatter.en)]
             m.d.sync += [
                 delta_w.data[8 * k : 8 * k + 8].eq(scatter.data[k].value) for k in range(lanes)

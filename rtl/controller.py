@@ -322,6 +322,7 @@ class ChipController(wiring.Component):
             supervisor.waiting.eq(
                 arbiter.waiting | vectors.waiting | Cat(u.waiting for u in units)
             ),
+            supervisor.bad_instruction.eq(sequencer.bad & ~abandon),
         ]
         m.d.comb += [
             supervisor.start.eq(regs.control.start),
@@ -332,7 +333,6 @@ class ChipController(wiring.Component):
             supervisor.limit.eq(regs.watchdog.cycles),
             supervisor.holding.eq(holding),
             supervisor.bad_packet.eq(loader.bad),
-            supervisor.bad_instruction.eq(sequencer.bad),
             supervisor.clear.eq(regs.control.clear),
             supervisor.reset.eq(regs.control.reset),
             self.abandon.eq(supervisor.forget),

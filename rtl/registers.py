@@ -185,7 +185,6 @@ class RegisterFile(wiring.Component):
                     if isinstance(entry, Window):
                         if entry.readable:
                             m.d.comb += exists.eq((index < entry.words) & ~self.busy)
-                            m.d.comb += getattr(self, f"{name}_r_en").eq(asked & exists)
                             m.d.comb += value.eq(getattr(self, f"{name}_r_data"))
                     elif name == "counter_low":
                         m.d.comb += value.eq(self.counter_value)
@@ -201,4 +200,11 @@ class RegisterFile(wiring.Component):
             if name == "counter_low":
                 m.d.comb += self.counter_index.eq(word)
             elif isinstance(entry, Window) and entry.readable:
+                # decoded with the handshake: the address of a large memory hangs on it
+                ahead = bus.araddr[2:]
+                known = ahead.matches(self._case(entry)) & (
+                    ahead[: (entry.words - 1).bit_length()] < entry.words
+                )
+                ask = bus.arvalid & bus.arready & known & ~self.busy
+                m.d.sync += getattr(self, f"{name}_r_en").eq(ask)
                 m.d.comb += getattr(self, f"{name}_r_addr").eq(word)

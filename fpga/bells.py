@@ -8,22 +8,23 @@ from amaranth.lib.wiring import In, Out
 from analog_models.prng import GOLDEN
 
 from .mixer import BELL_LATENCY
-from .tile_layout import TileLayout
+from .tiles_layout import TilesLayout
 
 __all__ = ["Bells", "bell_tag"]
 
 
-def bell_tag(layout: TileLayout):
+def bell_tag(layout: TilesLayout):
     """Layout of what goes through the mixer along with a word."""
     return data.StructLayout({
         "head": 1,  # the word is what others are counted from
-        "beat": range(layout.beats),
+        "tile": range(max(2, len(layout.tiles))),
+        "beat": range(layout.first_bell[-1]),
         "lane": range(layout.lanes),
     })
 
 
 class Bells(wiring.Component):
-    """Draw one bell for every result of the next conversion, whenever the mixer is free.
+    """Draw one bell for every result of a tile's next conversion, whenever the mixer is free.
 
     Golden: ``words(key, conversions, ...)`` in
     :meth:`analog_models.fixed_tile.FixedTile._convert`. The number of a conversion is known
@@ -31,7 +32,9 @@ class Bells(wiring.Component):
 
     Parameters
     ----------
-    layout : TileLayout
+    layout : TilesLayout
+    tile : int
+        Whose.
 
     Members
     -------
@@ -52,14 +55,13 @@ class Bells(wiring.Component):
         It is one of this conversion, to be kept at the place that its tag says.
     """
 
-    def __init__(self, layout: TileLayout):
-        self.layout = layout
-        most = max(layout.rows, layout.cols)
+    def __init__(self, layout: TilesLayout, tile: int):
+        self.layout, self.tile = layout, tile
         super().__init__({
             "restart": In(1),
             "key": In(32),
             "conversions": In(32),
-            "drawn": Out(range(most + 1)),
+            "drawn": Out(range(layout.lines + 1)),
             "pause": In(1),
             "valid": Out(1),
             "word": Out(32),
@@ -75,11 +77,13 @@ class Bells(wiring.Component):
 
     def _machine(self):
         m = Module()
-        most = max(self.layout.rows, self.layout.cols)
+        layout, tile = self.layout, self.layout.tiles[self.tile]
+        most, first = max(tile.rows, tile.cols), layout.first_bell[self.tile]
         word, left = Signal(32), Signal(range(most + 1))
         settle = Signal(range(BELL_LATENCY + 1), init=BELL_LATENCY)
-        beat, lane = Signal(range(self.layout.beats)), Signal(range(self.layout.lanes))
-        m.d.comb += [self.tag.beat.eq(beat), self.tag.lane.eq(lane)]
+        beat = Signal(range(layout.first_bell[-1]), init=first)
+        lane = Signal(range(layout.lanes))
+        m.d.comb += [self.tag.tile.eq(self.tile), self.tag.beat.eq(beat), self.tag.lane.eq(lane)]
         with m.FSM():
             with m.State("SETTLE"):  # until what was drawn before is out of the mixer
                 m.d.sync += settle.eq(settle - 1)

@@ -13,7 +13,8 @@ from analog_models.tile import HOLD, RESET
 
 from .picker import pick
 from .tile_input import COLUMN
-from .tile_layout import KEYS, TileLayout
+from .tile_layout import KEYS
+from .tiles_layout import TilesLayout
 
 __all__ = ["CellEngine", "Item", "Task", "item"]
 
@@ -37,7 +38,7 @@ class Item(enum.Enum, shape=3):
     DRIFT = 5
 
 
-def item(layout: TileLayout):
+def item(layout: TilesLayout):
     """Layout of what goes through the mixer along with a word."""
     return data.StructLayout({
         "kind": Item,
@@ -57,7 +58,7 @@ class CellEngine(wiring.Component):
 
     Parameters
     ----------
-    layout : TileLayout
+    layout : TilesLayout
 
     Members
     -------
@@ -65,7 +66,7 @@ class CellEngine(wiring.Component):
         Begin; the inputs below hold until ``busy`` falls.
     busy : ``Out(1)``
         From the cycle after ``start`` until everything is written.
-    task : ``In(Task)``, row : ``In(9)``, writes : ``In(32)``
+    task : ``In(Task)``, row : ``In(9)``, cols : ``In``, writes : ``In(32)``
     keys : ``In(data.ArrayLayout(32, len(KEYS)))``
         Of the streams :data:`fpga.tile_layout.KEYS`.
     columns : ``In(stream)``
@@ -87,7 +88,7 @@ class CellEngine(wiring.Component):
     g : ``Out(layout.g_bits)``, v : ``Out(signed(16))``
     """
 
-    def __init__(self, layout: TileLayout):
+    def __init__(self, layout: TilesLayout):
         self.layout = layout
         places = item(layout)
         super().__init__({
@@ -95,6 +96,7 @@ class CellEngine(wiring.Component):
             "busy": Out(1),
             "task": In(Task),
             "row": In(9),
+            "cols": In(range(layout.cols + 1)),
             "writes": In(32),
             "keys": In(data.ArrayLayout(32, len(KEYS))),
             "columns": In(stream.Signature(pick(layout.beats, layout.lanes, COLUMN))),
@@ -201,7 +203,7 @@ class CellEngine(wiring.Component):
 
         take = self.columns.valid & self.columns.ready
         m.d.comb += [
-            step.addr.eq(Mux(self.columns.ready & self.columns.valid, self._column(), layout.cols)),
+            step.addr.eq(Mux(self.columns.ready & self.columns.valid, self._column(), self.cols)),
             step.en.eq(~loaded | after),
         ]
         with m.If(take):

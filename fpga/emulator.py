@@ -6,16 +6,15 @@ from itertools import pairwise
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
-from analog_models.config import check
 from golden.config import ChipConfig
 from golden.hardware import ControllerConfig
 from rtl.axi import AxiLite, AxiStream
 from rtl.controller import ChipController, host_bytes
 
-from .tile import EmulatedTile
 from .tile_layout import Plane, TileLayout
+from .tiles import EmulatedTiles
+from .tiles_layout import TilesLayout
 
 __all__ = ["TILE_BASE", "Emulator", "layouts", "tile_address"]
 
@@ -73,7 +72,7 @@ class Emulator(wiring.Component):
     def __init__(self, chip: ChipConfig, hw: ControllerConfig):
         self.chip, self.hw = chip, hw
         self.layouts = layouts(chip, hw)
-        check(len(self.layouts) <= 32, "tiles", "at most 32", len(self.layouts))
+        self.tiles_layout = TilesLayout(tuple(self.layouts))
         super().__init__({
             "bus": In(AxiLite(32)),
             "examples": In(AxiStream(host_bytes(hw.lanes))),
@@ -88,19 +87,17 @@ class Emulator(wiring.Component):
         for name in ("examples", "goals", "results"):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(controller, name))
         m.d.comb += self.irq.eq(controller.irq)
-        tiles = []
-        for t, layout in enumerate(self.layouts):
-            m.submodules[f"tile_{t}"] = tile = EmulatedTile(layout)
-            wiring.connect(m, controller.tiles[t], tile.port)
-            m.d.comb += tile.forget.eq(controller.abandon)
-            tiles.append(tile)
+        m.submodules.tiles = tiles = EmulatedTiles(self.tiles_layout)
+        for t in range(len(self.layouts)):
+            wiring.connect(m, controller.tiles[t], tiles.tiles[t])
+        m.d.comb += tiles.forget.eq(controller.abandon)
 
         bus, inner = self.bus, controller.bus
         address, data, write = Signal(32), Signal(32), Signal()
         narrow = len(inner.awaddr)
         in_controller = ~address[narrow:].any()
         number = address[_TILE:28]
-        in_tiles = (address[28:] == TILE_BASE >> 28) & (number < len(tiles))
+        in_tiles = (address[28:] == TILE_BASE >> 28) & (number < len(self.layouts))
         m.d.comb += [
             inner.awaddr.eq(address),
             inner.araddr.eq(address),
@@ -109,19 +106,13 @@ class Emulator(wiring.Component):
             inner.bready.eq(1),
             inner.rready.eq(1),
         ]
-        select, ready, answer = Signal(range(max(2, len(tiles)))), Signal(), Signal(32)
-        m.d.comb += select.eq(number[: ceil_log2(max(2, len(tiles)))])
-        asks = Signal()
-        for t, tile in enumerate(tiles):
-            m.d.comb += [
-                tile.host.valid.eq(asks & (select == t)),
-                tile.host.write.eq(write),
-                tile.host.plane.eq(address[_PLANE:_TILE]),
-                tile.host.index.eq(address[2:_PLANE]),
-                tile.host.w_data.eq(data),
-            ]
-            with m.If(select == t):
-                m.d.comb += [ready.eq(tile.host.ready), answer.eq(tile.host.r_data)]
+        m.d.comb += [
+            tiles.host.write.eq(write),
+            tiles.host.tile.eq(number),
+            tiles.host.plane.eq(address[_PLANE:_TILE]),
+            tiles.host.index.eq(address[2:_PLANE]),
+            tiles.host.w_data.eq(data),
+        ]
 
         def respond(error, word=0):
             m.d.sync += [
@@ -165,9 +156,9 @@ class Emulator(wiring.Component):
                     m.d.sync += [aw.eq(0), w.eq(0)]
                     respond(Mux(write, inner.bresp, inner.rresp).any(), inner.rdata)
             with m.State("TILE"):
-                m.d.comb += asks.eq(1)
-                with m.If(ready):
-                    respond(0, answer)
+                m.d.comb += tiles.host.valid.eq(1)
+                with m.If(tiles.host.ready):
+                    respond(0, tiles.host.r_data)
             with m.State("RESPOND"):
                 with m.If(Mux(write, bus.bready, bus.rready)):
                     m.d.sync += [bus.bvalid.eq(0), bus.rvalid.eq(0)]

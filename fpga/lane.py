@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lane: the cells of every so-many-th column of an emulated tile, and their arithmetic."""
+"""Lane: the cells of every so-many-th column of the emulated tiles, and their arithmetic."""
 
 from amaranth import *
 from amaranth.lib import data, enum, wiring
@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from analog_models.calibration import STEP_FRAC
 from analog_models.tile import V_FRAC, W_FRAC
 
-from .tile_layout import TileLayout
+from .tiles_layout import TilesLayout
 
 __all__ = ["CONVERT_STAGES", "STEP_STAGE", "Convert", "Lane", "Mode", "Store", "Walk"]
 
@@ -40,8 +40,9 @@ class Convert(data.Struct):
     """Which sum a stage of the conversion handles."""
 
     valid: 1
-    kind: 2  # FORWARD, BACKWARD or READ: which range
+    converter: 7  # see TilesLayout
     beat: 9  # of the result
+    bell: 10  # where its noise is
     empty: 1  # no cell was multiplied
 
 
@@ -78,7 +79,7 @@ class Lane(wiring.Component):
 
     Parameters
     ----------
-    layout : TileLayout
+    layout : TilesLayout
     cells : bool
         Whether there are cells; a lane without only converts.
 
@@ -119,19 +120,19 @@ class Lane(wiring.Component):
         Conversion stage 5: the code.
     """
 
-    def __init__(self, layout: TileLayout, *, cells=True):
+    def __init__(self, layout: TilesLayout, *, cells=True):
         self.layout, self.cells = layout, cells
         super().__init__({
             "mode": In(Mode),
             "negative": In(1),
-            "addr": In(range(layout.depth)),
+            "addr": In(range(layout.first_word[-1])),
             "column": In(signed(8)),
             "opposite": In(1),
             "code": In(signed(9)),
             "v_ref": In(signed(16)),
             "walk": In(Walk),
             "write": In(1),
-            "write_addr": In(range(layout.depth)),
+            "write_addr": In(range(layout.first_word[-1])),
             "store": In(Store),
             "bus": In(32),
             "v": Out(signed(16)),
@@ -143,7 +144,7 @@ class Lane(wiring.Component):
             "total_beat": In(range(layout.beats)),
             "bell_data": In(signed(11)),
             "bell_en": In(1),
-            "bell_beat": In(range(layout.beats)),
+            "bell_beat": In(range(layout.first_bell[-1])),
             "convert": In(data.ArrayLayout(Convert, CONVERT_STAGES)),
             "amp": In(layout.power_bits // 2),
             "offset": In(signed(layout.adc_offset_bits)),
@@ -152,7 +153,7 @@ class Lane(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        layout, t = self.layout, self.layout.tables
+        layout = self.layout
 
         # --- two multipliers, and what they get
         a_left, a_right, a = Signal(signed(18)), Signal(signed(18)), Signal(signed(36))
@@ -181,14 +182,14 @@ class Lane(wiring.Component):
 
         # --- conversion: noise is bell * amp, the amplitude in two halves
         half = min(16, layout.power_bits // 2)
-        m.submodules.bells = bells = Memory(shape=signed(11), depth=layout.beats, init=[])
+        m.submodules.bells = bells = Memory(shape=signed(11), depth=layout.first_bell[-1], init=[])
         bell_write, bell_read = bells.write_port(), bells.read_port(domain="comb")
         c = self.convert
         m.d.comb += [
             bell_write.addr.eq(self.bell_beat),
             bell_write.data.eq(self.bell_data),
             bell_write.en.eq(self.bell_en),
-            bell_read.addr.eq(c[0].beat),
+            bell_read.addr.eq(c[0].bell),
             sum_read.addr.eq(Mux(c[2].valid, c[2].beat, self.walk.word)),
         ]
         with m.If(c[0].valid):
@@ -205,11 +206,9 @@ class Lane(wiring.Component):
             base.eq(Mux(c[2].empty, 0, sum_read.data) + self.offset),
             total.eq(base + (noise >> 8)),
         ]
-        with m.Switch(c[4].kind):
-            for kind, (shift, bits) in enumerate(
-                zip(layout.shifts, (t.adc_bits, t.adc_bits, t.read_bits), strict=True)
-            ):
-                with m.Case(kind):
+        with m.Switch(c[4].converter):
+            for (shift, bits), converters in layout.ranges.items():
+                with m.Case(*converters):
                     m.d.sync += self.y.eq(_clip(total >> shift, bits))
         return m
 
@@ -218,7 +217,7 @@ class Lane(wiring.Component):
         g, step, leak = layout.g_bits, layout.step_bits, layout.leak_bits
 
         def memory(name, shape, field, data):
-            m.submodules[name] = memory = Memory(shape=shape, depth=layout.depth, init=[])
+            m.submodules[name] = memory = Memory(shape=shape, depth=layout.first_word[-1], init=[])
             read, write = memory.read_port(), memory.write_port()
             out = Signal(shape, name=f"{name}_2")
             m.d.comb += [

@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .tile_layout import TileLayout
+from .tiles_layout import TilesLayout
 
 __all__ = ["LEAK_STAGE", "Reference"]
 
@@ -21,7 +21,7 @@ class Reference(wiring.Component):
 
     Parameters
     ----------
-    layout : TileLayout
+    layout : TilesLayout
 
     Members
     -------
@@ -37,24 +37,25 @@ class Reference(wiring.Component):
         Code, and leakage << 16.
     """
 
-    def __init__(self, layout: TileLayout):
+    def __init__(self, layout: TilesLayout):
         self.layout = layout
         super().__init__({
-            "row": In(range(layout.rows)),
+            "row": In(range(layout.first_row[-1])),
             "v": Out(signed(16)),
             "leak": In(1),
-            "leak_row": In(range(layout.rows)),
+            "leak_row": In(range(layout.first_row[-1])),
             "store": In(1),
             "store_leak": In(1),
-            "store_row": In(range(layout.rows)),
+            "store_row": In(range(layout.first_row[-1])),
             "bus": In(32),
         })
 
     def elaborate(self, platform):
         m = Module()
         layout, bits = self.layout, self.layout.leak_bits
-        m.submodules.codes = codes = Memory(shape=signed(16), depth=layout.rows, init=[])
-        m.submodules.leaks = leaks = Memory(shape=bits, depth=layout.rows, init=[])
+        rows = layout.first_row[-1]
+        m.submodules.codes = codes = Memory(shape=signed(16), depth=rows, init=[])
+        m.submodules.leaks = leaks = Memory(shape=bits, depth=rows, init=[])
         code_write, code_read = codes.write_port(), codes.read_port()
         leak_write, leak_read = leaks.write_port(), leaks.read_port()
 

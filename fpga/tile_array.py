@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The array of an emulated tile: its lanes, and everything that works on all of them."""
+"""The array of all emulated tiles: lanes, and everything that works on all of them."""
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
@@ -16,8 +16,9 @@ from .mixer import Mixer
 from .picker import pick
 from .reference import LEAK_STAGE, Reference
 from .tile_input import COLUMN
-from .tile_layout import KEYS, Plane, TileLayout
-from .walker import Visit
+from .tile_layout import KEYS, Plane
+from .tiles_layout import KINDS, TilesLayout
+from .walker import Visit, row_address
 
 __all__ = ["TileArray"]
 
@@ -30,10 +31,13 @@ class TileArray(wiring.Component):
 
     Parameters
     ----------
-    layout : TileLayout
+    layout : TilesLayout
 
     Members
     -------
+    tile : ``In``
+        Whose rows, and whose words of the host; holds from the first visit of an operation on
+        until its last one is in stage 5.
     mode : ``In(Mode)``, negative : ``In(1)``
         A mode counts from the first visit after those that are under way.
     visit : ``In(Visit)``
@@ -42,25 +46,28 @@ class TileArray(wiring.Component):
         Stage 0: codes or pulses of the columns of the word.
     moving : ``Out(STEP_STAGE + 1)``
         The stages that have a visit.
-    start, task, row, columns, columns_busy, busy, writes, keys
+    start, task, row, cols, columns, columns_busy, busy, writes, keys
         See :class:`fpga.cells.CellEngine`.
-    conversions : ``In(32)``, restart : ``In(1)``, drawn : ``Out``
+    conversions, bell_keys, restart, drawn : ``In`` and ``Out``, one a tile
         See :class:`fpga.bells.Bells`.
-    convert : ``In(1)``, beat : ``In``, kind : ``In(2)``
-        Convert the sums of a beat.
+    convert : ``In(1)``, converter : ``In``, beat : ``In``, bell : ``In``
+        Convert the sums of a beat, with the noise that was drawn for it.
     empty : ``In(1)``, amp : ``In``
         All sums are 0; amplitude of the noise.
-    y : ``Out(data.ArrayLayout(signed(12), lanes))``, y_valid : ``Out(1)``, y_kind : ``Out(2)``
+    y : ``Out(data.ArrayLayout(signed(12), lanes))``, y_valid : ``Out(1)``, y_converter : ``Out``
         Codes, 5 cycles later.
     host : ``In(1)``, plane, index, w_data : ``In``, host_write : ``In(1)``
         The host has the memories; write a word of them.
     r_data : ``Out(32)``
-        What is there, 4 cycles later.
+        What is there, 5 cycles later.
     """
 
-    def __init__(self, layout: TileLayout):
+    def __init__(self, layout: TilesLayout):
         self.layout = layout
+        tiles = len(layout.tiles)
+        converter = range(KINDS * tiles)
         super().__init__({
+            "tile": In(range(max(2, tiles))),
             "mode": In(Mode),
             "negative": In(1),
             "visit": In(Visit),
@@ -69,22 +76,25 @@ class TileArray(wiring.Component):
             "start": In(1),
             "task": In(Task),
             "row": In(9),
+            "cols": In(range(layout.cols + 1)),
             "columns": In(stream.Signature(pick(layout.beats, layout.lanes, COLUMN))),
             "columns_busy": In(1),
             "busy": Out(1),
             "writes": In(32),
             "keys": In(data.ArrayLayout(32, len(KEYS))),
-            "conversions": In(32),
-            "restart": In(1),
-            "drawn": Out(range(max(layout.rows, layout.cols) + 1)),
+            "conversions": In(32).array(tiles),
+            "bell_keys": In(32).array(tiles),
+            "restart": In(1).array(tiles),
+            "drawn": Out(range(layout.lines + 1)).array(tiles),
             "convert": In(1),
+            "converter": In(converter),
             "beat": In(range(layout.beats)),
-            "kind": In(2),
+            "bell": In(range(layout.first_bell[-1])),
             "empty": In(1),
             "amp": In(layout.power_bits // 2),
             "y": Out(data.ArrayLayout(signed(12), layout.lanes)),
             "y_valid": Out(1),
-            "y_kind": Out(2),
+            "y_converter": Out(converter),
             "host": In(1),
             "plane": In(3),
             "index": In(18),
@@ -96,6 +106,7 @@ class TileArray(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         layout = self.layout
+        self._line = Signal(range(layout.first_row[-1]))  # of the host, or of the row of cells
         lanes = [Lane(layout, cells=k < layout.cell_lanes) for k in range(layout.lanes)]
         for k, lane in enumerate(lanes):
             m.submodules[f"lane_{k}"] = lane
@@ -111,22 +122,17 @@ class TileArray(wiring.Component):
         places = data.UnionLayout({"bell": bell_tag(layout), "item": item(layout)})
         tag = data.StructLayout({"cells": 1, "head": 1, "place": places})
         m.submodules.mixer = mixer = Mixer(tag)
-        m.submodules.bells = bells = Bells(layout)
         m.submodules.cells = cells = self._cells = CellEngine(layout)
         wiring.connect(m, wiring.flipped(self.columns), cells.columns)
         m.d.comb += [
             cells.start.eq(self.start),
             cells.task.eq(self.task),
             cells.row.eq(self.row),
+            cells.cols.eq(self.cols),
             cells.writes.eq(self.writes),
             cells.keys.eq(self.keys),
             cells.columns_busy.eq(self.columns_busy),
             self.busy.eq(cells.busy),
-            bells.restart.eq(self.restart),
-            bells.key.eq(self.keys[0]),
-            bells.conversions.eq(self.conversions),
-            bells.pause.eq(cells.busy),
-            self.drawn.eq(bells.drawn),
         ]
         with m.If(cells.valid):
             m.d.comb += [
@@ -136,13 +142,6 @@ class TileArray(wiring.Component):
                 mixer.i_tag.head.eq(cells.head),
                 mixer.i_tag.place.item.eq(cells.tag),
             ]
-        with m.Else():
-            m.d.comb += [
-                mixer.i_valid.eq(bells.valid),
-                mixer.i_word.eq(bells.word),
-                mixer.i_tag.head.eq(bells.tag.head),
-                mixer.i_tag.place.bell.eq(bells.tag),
-            ]
         head = mixer.word_valid & mixer.word_tag.head
         bell = mixer.bell_valid & ~mixer.bell_tag.head
         m.d.comb += [
@@ -151,16 +150,34 @@ class TileArray(wiring.Component):
             cells.bell_valid.eq(bell & mixer.bell_tag.cells),
             cells.bell.eq(mixer.bell),
             cells.bell_item.eq(mixer.bell_tag.place.item),
-            bells.head_valid.eq(head & ~mixer.word_tag.cells),
-            bells.head.eq(mixer.word),
-            bells.bell_valid.eq(bell & ~mixer.bell_tag.cells),
         ]
-        place = mixer.bell_tag.place.bell
+        paused, writes = cells.busy, C(0)
+        asked, place = mixer.word_tag.place.bell, mixer.bell_tag.place.bell
+        for t in range(len(layout.tiles)):
+            m.submodules[f"bells_{t}"] = bells = Bells(layout, t)
+            m.d.comb += [
+                bells.restart.eq(self.restart[t]),
+                bells.key.eq(self.bell_keys[t]),
+                bells.conversions.eq(self.conversions[t]),
+                bells.pause.eq(paused),
+                self.drawn[t].eq(bells.drawn),
+                bells.head_valid.eq(head & ~mixer.word_tag.cells & (asked.tile == t)),
+                bells.head.eq(mixer.word),
+                bells.bell_valid.eq(bell & ~mixer.bell_tag.cells & (place.tile == t)),
+            ]
+            with m.If(bells.valid):
+                m.d.comb += [
+                    mixer.i_valid.eq(1),
+                    mixer.i_word.eq(bells.word),
+                    mixer.i_tag.head.eq(bells.tag.head),
+                    mixer.i_tag.place.bell.eq(bells.tag),
+                ]
+            paused, writes = paused | bells.valid, writes | bells.write
         for k, lane in enumerate(lanes):
             m.d.comb += [
                 lane.bell_data.eq(mixer.bell),
                 lane.bell_beat.eq(place.beat),
-                lane.bell_en.eq(bells.write & (place.lane == k)),
+                lane.bell_en.eq(writes & (place.lane == k)),
             ]
 
     def _walk(self, m, lanes):
@@ -180,9 +197,9 @@ class TileArray(wiring.Component):
             m.d.sync += mode.eq(self.mode)
         leaks = mode == Mode.LEAK
         m.d.comb += [
-            reference.row.eq(Mux(self.host, self.index, self.visit.row)),
+            reference.row.eq(Mux(self.host, self._line, self.visit.line)),
             reference.leak.eq(visits[LEAK_STAGE].valid & visits[LEAK_STAGE].first & leaks),
-            reference.leak_row.eq(visits[LEAK_STAGE].row),
+            reference.leak_row.eq(visits[LEAK_STAGE].line),
         ]
         writes = visits[STEP_STAGE].valid & (leaks | (mode == Mode.STEP))
         for k, lane in enumerate(lanes):
@@ -227,8 +244,9 @@ class TileArray(wiring.Component):
         stages = [Signal(Convert, name="convert_0")]
         m.d.comb += [
             stages[0].valid.eq(self.convert),
-            stages[0].kind.eq(self.kind),
+            stages[0].converter.eq(self.converter),
             stages[0].beat.eq(self.beat),
+            stages[0].bell.eq(self.bell),
             stages[0].empty.eq(self.empty),
         ]
         for k in range(1, CONVERT_STAGES + 1):
@@ -236,20 +254,20 @@ class TileArray(wiring.Component):
             m.d.sync += stage.eq(stages[-1])
             stages.append(stage)
         bits = layout.adc_offset_bits
-        starts = (0, layout.words, layout.words + layout.row_beats)
+        *starts, total = layout.first_offset
         m.submodules.offsets = offsets = Memory(
-            shape=bits * layout.lanes, depth=starts[-1] + layout.words, init=[]
+            shape=bits * layout.lanes, depth=total, init=[]
         )
         read, write = offsets.read_port(), offsets.write_port(granularity=bits)
         shift = exact_log2(layout.lanes)
         stored = self.host_write & (self.plane == Plane.OFFSET)
         m.d.comb += [
-            read.addr.eq(stages[1].beat + Array(starts)[stages[1].kind]),
-            write.addr.eq(self.index >> shift),
+            read.addr.eq(stages[1].beat + Array(starts)[stages[1].converter]),
+            write.addr.eq((self.index >> shift) + Array(starts[::KINDS])[self.tile]),
             write.data.eq(self.w_data[:bits].replicate(layout.lanes)),
             write.en.eq(Mux(stored, 1 << self.index[:shift], 0)),
             self.y_valid.eq(stages[-1].valid),
-            self.y_kind.eq(stages[-1].kind),
+            self.y_converter.eq(stages[-1].converter),
         ]
         for k, lane in enumerate(lanes):
             m.d.comb += [lane.convert[i].eq(stages[i]) for i in range(CONVERT_STAGES)]
@@ -263,21 +281,26 @@ class TileArray(wiring.Component):
         """Let the cell engine and the host at the memories."""
         layout, cells, reference = self.layout, self._cells, self._reference
         shift = exact_log2(layout.lanes)
-        base = Signal(range(layout.depth))
-        words = layout.words
-        m.d.sync += base.eq(sum(self.row << i for i in range(words.bit_length()) if words >> i & 1))
-        addr, store_addr = Signal(range(layout.depth)), Signal(range(layout.depth))
+        base, addr, store_addr, where = (
+            Signal(range(layout.first_word[-1]), name=name)
+            for name in ("base", "addr", "store_addr", "where")
+        )
+        m.d.sync += [
+            base.eq(row_address(layout, self.tile, self.row)),
+            # of the host
+            where.eq((self.index >> shift) + Array(layout.first_word)[self.tile]),
+        ]
         storing, bus = Signal(), Signal(32)
         place = cells.place
         capacitor = (place.kind == Item.INIT) | (place.kind == Item.REFERENCE)
         with m.If(self.host):
-            m.d.comb += addr.eq(self.index >> shift)
+            m.d.comb += addr.eq(where)
         with m.Else():
             m.d.comb += addr.eq(Mux(cells.busy, base + cells.look.beat, self.visit.addr))
         # What is stored goes through registers: it comes from far, and there is time.
         m.d.sync += storing.eq(self.host_write | cells.store)
         with m.If(self.host):
-            m.d.sync += [store_addr.eq(self.index >> shift), bus.eq(self.w_data)]
+            m.d.sync += [store_addr.eq(where), bus.eq(self.w_data)]
         with m.Else():
             m.d.sync += [
                 store_addr.eq(base + place.beat),
@@ -307,10 +330,13 @@ class TileArray(wiring.Component):
                     store.fixed.eq(0),
                 ]
             m.d.comb += lane.store.eq(store)
-        from_host, reference_cell, row = Signal(), Signal(), Signal(9)
+        from_host, reference_cell, line = Signal(), Signal(), Signal.like(self._line)
         m.d.sync += [
             from_host.eq(self.host),
-            row.eq(Mux(self.host, self.index, self.row)),
+            self._line.eq(
+                Mux(self.host, self.index, self.row) + Array(layout.first_row)[self.tile]
+            ),
+            line.eq(self._line),
             reference_cell.eq(
                 Mux(
                     self.host,
@@ -322,7 +348,7 @@ class TileArray(wiring.Component):
         m.d.comb += [
             reference.bus.eq(bus),
             reference.store_leak.eq(from_host),
-            reference.store_row.eq(row),
+            reference.store_row.eq(line),
             reference.store.eq(reference_cell),
         ]
 

@@ -38,13 +38,15 @@ class TileRegisters(wiring.Component):
         The register of ``index``, a cycle later; keys read as 0.
     """
 
+    EVENTS = (
+        "polarity", "convert", "program", "init", "pulse", "tick", "drift", "multiply", "active"
+    )  # fmt: skip
+
     def __init__(self, layout: TileLayout):
         self.layout = layout
-        events = ("convert", "program", "init", "pulse", "tick", "drift", "multiply", "active")
         super().__init__({
-            "polarity": In(1),
+            **{name: In(1) for name in self.EVENTS},
             "new_negative": In(1),
-            **{name: In(1) for name in events},
             "negative": Out(1),
             "conversions": Out(32),
             "writes": Out(32),

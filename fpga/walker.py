@@ -7,12 +7,20 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.reduce import or_tree
 
-from .tile_layout import TileLayout
+from .tiles_layout import TilesLayout
 
-__all__ = ["Visit", "Walker", "walked_row"]
+__all__ = ["Visit", "Walker", "row_address", "walked_row"]
 
 #: A row to walk along, and its code.
 walked_row = data.StructLayout({"row": 9, "code": signed(9)})
+
+
+def row_address(layout: TilesLayout, tile, row):
+    """Return the address of the first word of a row of a tile."""
+    return Array(
+        start + sum(row << i for i in range(each.words.bit_length()) if each.words >> i & 1)
+        for start, each in zip(layout.first_word, layout.tiles, strict=False)
+    )[tile]
 
 
 class Visit(data.Struct):
@@ -21,6 +29,7 @@ class Visit(data.Struct):
     valid: 1
     addr: 18
     row: 9
+    line: 14  # of the reference cells
     code: signed(9)
     word: 9
     fresh: 1  # of the first row
@@ -35,10 +44,11 @@ class Walker(wiring.Component):
 
     Parameters
     ----------
-    layout : TileLayout
+    layout : TilesLayout
 
     Members
     -------
+    tile : ``In``
     start : ``In(1)``
         The next row is the first one.
     wanted : ``In(layout.words)``
@@ -48,9 +58,10 @@ class Walker(wiring.Component):
     visit : ``Out(Visit)``
     """
 
-    def __init__(self, layout: TileLayout):
+    def __init__(self, layout: TilesLayout):
         self.layout = layout
         super().__init__({
+            "tile": In(range(max(2, len(layout.tiles)))),
             "start": In(1),
             "wanted": In(layout.words),
             "rows": In(stream.Signature(walked_row)),
@@ -60,9 +71,10 @@ class Walker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        words = self.layout.words
+        layout, words = self.layout, self.layout.words
         mask, rest, lowest = Signal(words), Signal(words), Signal(words)
-        row, base = Signal(walked_row), Signal(range(self.layout.depth))
+        row, base = Signal(walked_row), Signal(range(layout.first_word[-1]))
+        line = Signal(range(layout.first_row[-1]))
         fresh, first = Signal(), Signal()
         visit = self.visit
         m.d.comb += [
@@ -78,6 +90,7 @@ class Walker(wiring.Component):
             visit.valid.eq(mask.any()),
             visit.addr.eq(base + word),
             visit.row.eq(row.row),
+            visit.line.eq(line),
             visit.code.eq(row.code),
             visit.word.eq(word),
             visit.fresh.eq(fresh),
@@ -89,7 +102,8 @@ class Walker(wiring.Component):
             m.d.sync += [
                 mask.eq(self.wanted),
                 row.eq(self.rows.payload),
-                base.eq(sum(following << i for i in range(words.bit_length()) if words >> i & 1)),
+                base.eq(row_address(layout, self.tile, following)),
+                line.eq(following + Array(layout.first_row)[self.tile]),
                 first.eq(1),
             ]
         started = Signal()  # the first row has been taken

@@ -78,47 +78,57 @@ def random_work(tile, layout, rng, n):
     return work
 
 
-def bench(shape, config, seed, *, runs=RUNS, length=LENGTH, stall=0, late=False):
-    """Run sequences of random operations, each from a random state."""
-    layout = TileLayout(*shape[:2], config, 16, 12, *shape[2:])
+def bench(layouts, seed, *, runs=RUNS, length=LENGTH, stall=0, late=False):
+    """Run sequences of random operations on every tile, each from a random state."""
     rng = np.random.default_rng(seed)
     seed = int(rng.integers(1 << 60))
-    work = []
-    for _ in range(runs):
-        tile, start = make_tile(layout, seed=seed), make_tile(layout, seed=seed)
+
+    def sequence(number, layout):
+        tile, start = (make_tile(layout, seed=seed, tile=number) for _ in range(2))
         start.restore(scramble(tile, rng).state())
-        work.append((start, random_work(tile, layout, rng, length)))
-    for (_, expected), got in zip(work, operate(layout, work, stall=stall, late=late), strict=True):
-        compare(expected, got)
+        return start, random_work(tile, layout, rng, length)
+
+    work = [[sequence(*pair) for pair in enumerate(layouts)] for _ in range(runs)]
+    compare_all(work, operate(layouts, work, stall=stall, late=late))
+
+
+def compare_all(work, got):
+    for run, results in zip(work, got, strict=True):
+        for (_, expected), result in zip(run, results, strict=True):
+            compare(expected, result)
 
 
 def rare_bench():
     """Vectors without a code, and every age at which drift acts twice."""
-    layout = TileLayout(*SHAPES[0][0][:2], TUNED, 16, 12, 4, 2)
-    tile, start = make_tile(layout), make_tile(layout)
-    start.restore(scramble(tile, np.random.default_rng(1)).state())
-    work = Work(tile, layout.lanes, layout.transfer_lanes)
-    none = np.zeros(layout.rows, int), np.zeros(layout.cols, int)
-    for op, *given in (
-        (TileOp.FORWARD, none[0]),
-        (TileOp.BACKWARD, none[1]),
-        (TileOp.UPDATE, *none),
-        (TileOp.UPDATE, none[0] + 1, none[1]),
-        (TileOp.UPDATE, none[0], none[1] + 3),
-        (TileOp.PROGRAM, none[1], none[1]),
-        *[(TileOp.AGE,)] * 40,
-        (TileOp.TUNE, none[1]),
-        (TileOp.FORWARD, none[0] + 127),
-        (TileOp.BACKWARD, none[1] - 127),
-    ):
-        work.add(op, *given)
-    work.after = tile.state()
-    compare(work, operate(layout, [(start, work)])[0])
+    layouts = SHAPES[0]
+    runs = []
+    for layout in layouts:
+        tile, start = make_tile(layout), make_tile(layout)
+        start.restore(scramble(tile, np.random.default_rng(1)).state())
+        work = Work(tile, layout.lanes, layout.transfer_lanes)
+        none = np.zeros(layout.rows, int), np.zeros(layout.cols, int)
+        for op, *given in (
+            (TileOp.FORWARD, none[0]),
+            (TileOp.BACKWARD, none[1]),
+            (TileOp.UPDATE, *none),
+            (TileOp.UPDATE, none[0] + 1, none[1]),
+            (TileOp.UPDATE, none[0], none[1] + 3),
+            (TileOp.PROGRAM, none[1], none[1]),
+            *[(TileOp.AGE,)] * 40,
+            (TileOp.TUNE, none[1]),
+            (TileOp.FORWARD, none[0] + 127),
+            (TileOp.BACKWARD, none[1] - 127),
+        ):
+            work.add(op, *given)
+        work.after = tile.state()
+        runs.append((start, work))
+    compare_all([runs], operate(layouts, [runs]))
 
 
 def forget_bench():
     """Forget at any moment: no command, vector or result leaves a trace."""
-    layout = TileLayout(*SHAPES[0][0][:2], TUNED, 16, 12, 4, 2)
+    layouts = SHAPES[0]
+    layout = layouts[0]
     rng = np.random.default_rng(9)
     # after a command alone, within its vector, while it is executed, while its results wait
     moments = iter([(0, 1), (2, 3), (4, 8), (4, 25), (4, 60)])
@@ -127,9 +137,9 @@ def forget_bench():
         sent, cycles = next(moments)
         payloads = Work(make_tile(layout), 4, 2)
         payloads.add(TileOp.FORWARD, rng.integers(1, 127, layout.rows))
-        pins["port.y.ready"] = 0
-        yield from put(pins, "port.cmd", payloads.commands)
-        yield from put(pins, "port.x", payloads.x[:sent])
+        pins["tiles.0.y.ready"] = 0
+        yield from put(pins, "tiles.0.cmd", payloads.commands)
+        yield from put(pins, "tiles.0.x", payloads.x[:sent])
         for _ in range(cycles):
             yield
         pins["forget"] = 1
@@ -139,22 +149,27 @@ def forget_bench():
     seed = 77
     work = []
     for _ in range(5):
-        tile, start = make_tile(layout, seed=seed), make_tile(layout, seed=seed)
-        start.restore(scramble(tile, rng).state())
-        work.append((start, random_work(tile, layout, rng, 6)))
+        run = []
+        for number, each in enumerate(layouts):
+            tile, start = (make_tile(each, seed=seed, tile=number) for _ in range(2))
+            start.restore(scramble(tile, rng).state())
+            run.append((start, random_work(tile, each, rng, 6)))
+        work.append(run)
     # a conversion that had been made before it was forgotten counts
-    made = [0, 0, 0, 0, 1]
-    for (start, _), n in zip(work, made, strict=True):
-        start.conversions -= n
-    for (_, expected), got in zip(work, operate(layout, work, before=before), strict=True):
-        compare(expected, got)
+    for run, n in zip(work, [0, 0, 0, 0, 1], strict=True):
+        run[0][0].conversions -= n
+    compare_all(work, operate(layouts, work, before=before))
 
 
-#: rows, columns, lanes, transfer lanes: with rests and without, one word a row and several. Each
-#: is built once.
-SHAPES = [((13, 10, 4, 2), TUNED), ((5, 3, 4, 4), PAPER), ((7, 4, 2, 1), IDEAL)]
+#: Tiles that share lanes: with rests and without, one word a row and several. Each set is built
+#: once.
+SHAPES = [
+    [TileLayout(13, 10, TUNED, 16, 12, 4, 2), TileLayout(5, 7, TUNED, 17, 13, 4, 2)],
+    [TileLayout(5, 3, PAPER, 16, 12, 4, 4)],
+    [TileLayout(r, c, IDEAL, 16, b, 2, 1) for r, c, b in ((7, 4, 12), (3, 9, 11), (2, 2, 12))],
+]
 BENCHES = [
-    *(partial(bench, *SHAPES[min(k % 4, 2)], k, stall=k % 3, late=bool(k % 2)) for k in range(13)),
+    *(partial(bench, SHAPES[min(k % 4, 2)], k, stall=k % 3, late=bool(k % 2)) for k in range(13)),
     rare_bench,
     forget_bench,
 ]

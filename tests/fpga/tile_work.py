@@ -8,8 +8,9 @@ import numpy as np
 from analog_models.fixed_tile import FixedTile
 from cosim.bench import simulate, unpack
 from cosim.verilog_bench import load
-from fpga.tile import EmulatedTile
 from fpga.tile_layout import Plane, Register, TileLayout
+from fpga.tiles import EmulatedTiles
+from fpga.tiles_layout import TilesLayout
 from golden.hardware import beats
 
 # By path, as this file is loaded itself within a simulator, where no folder of tests is searched.
@@ -31,9 +32,9 @@ def make_tile(layout: TileLayout, *, seed=3, tile=5):
     )
 
 
-def host(pins, plane, index, data=None):
-    """Write or read a word of the tile's memory."""
-    pins["host.plane"], pins["host.index"] = int(plane), int(index)
+def host(pins, tile, plane, index, data=None):
+    """Write or read a word of a tile's memory."""
+    pins["host.tile"], pins["host.plane"], pins["host.index"] = tile, int(plane), int(index)
     pins["host.write"], pins["host.w_data"] = int(data is not None), int(data or 0)
     pins["host.valid"] = 1
     yield
@@ -43,65 +44,75 @@ def host(pins, plane, index, data=None):
     return pins["host.r_data"]
 
 
-def write_image(pins, image):
+def write_image(pins, tile, image):
     for plane, (indices, words) in image.items():
         for index, word in zip(indices, words, strict=True):
-            yield from host(pins, plane, index, word)
+            yield from host(pins, tile, plane, index, word)
 
 
-def read_state(pins, layout):
+def read_state(pins, tile, layout):
     """State as :meth:`FixedTile.state` gives it."""
     planes = {}
     cells = layout.depth * layout.lanes
     for plane, n in ((Plane.V, cells), (Plane.G, cells), (Plane.REFERENCE, layout.rows)):
         planes[plane] = []
         for index in range(n):
-            planes[plane].append((yield from host(pins, plane, index)))
+            planes[plane].append((yield from host(pins, tile, plane, index)))
     registers = {}
     for register in Register:
         if register < Register.KEY:
-            registers[register] = yield from host(pins, Plane.REGISTERS, register)
+            registers[register] = yield from host(pins, tile, Plane.REGISTERS, register)
     state = layout.state(planes[Plane.V], planes[Plane.G], planes[Plane.REFERENCE], registers)
     return state, registers
 
 
-def operate(layout, runs, *, stall=0, late=False, limit=5_000_000, before=None):
-    """Do runs, one after another, on one emulated tile.
+def operate(layouts, runs, *, stall=0, late=False, limit=5_000_000, before=None):
+    """Do runs, one after another, on emulated tiles that share their lanes.
 
     Parameters
     ----------
-    runs : list of (FixedTile, Work)
-        What the tile is when a run begins, of the same devices all the time, and what it does.
+    layouts : list of TileLayout
+    runs : list of list of (FixedTile, Work)
+        What each tile is when a run begins, of the same devices all the time, and what it does.
     before : process, optional
         Comes before the work of every run.
 
     Returns
     -------
-    list of (y, r, state, registers)
-        Of each run.
+    list of list of (y, r, state, registers)
+        Of each run, and each tile.
     """
-    images = [layout.image(start) for start, _ in runs]
-    constant = (Plane.STEP, Plane.FIXED, Plane.OFFSET)
-    for image in images[1:]:
-        for plane in constant:
+    images = [
+        [layout.image(start) for layout, (start, _) in zip(layouts, run, strict=True)]
+        for run in runs
+    ]
+    for image in (image for run in images[1:] for image in run):
+        for plane in (Plane.STEP, Plane.FIXED, Plane.OFFSET):  # which never change
             del image[plane]
     out = []
 
     def process(pins):
-        for image, (_, work) in zip(images, runs, strict=True):
-            yield from write_image(pins, image)
+        for run, start in zip(runs, images, strict=True):
+            for tile, image in enumerate(start):
+                yield from write_image(pins, tile, image)
             if before is not None:
                 yield from before(pins)
-            y, r = [], []
-            parts = [p(pins) for p in around(work, y, r, stall=stall, late=late)]
+            got = [([], []) for _ in run]
+            parts = [
+                process(pins)
+                for tile, ((_, work), (y, r)) in enumerate(zip(run, got, strict=True))
+                for process in around(work, y, r, stall=stall, late=late, port=f"tiles.{tile}")
+            ]
             while parts:
                 parts = [p for p in parts if next(p, True) is None]
                 if parts:
                     yield
-            state, registers = yield from read_state(pins, layout)
-            out.append((*split(work, y, r), state, registers))
+            out.append([])
+            for tile, ((_, work), (y, r)) in enumerate(zip(run, got, strict=True)):
+                state, registers = yield from read_state(pins, tile, layouts[tile])
+                out[-1].append((*split(work, y, r), state, registers))
 
-    simulate(EmulatedTile(layout), process, limit=limit)
+    simulate(EmulatedTiles(TilesLayout(tuple(layouts))), process, limit=limit)
     return out
 
 

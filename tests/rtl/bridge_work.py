@@ -180,16 +180,16 @@ class Noise:
         return result, int(self.rng.integers(1, self.longest + 1))
 
 
-def around(work, y, r, *, stall=0, late=False):
-    """Return processes that send all of ``work`` and take its results."""
+def around(work, y, r, *, stall=0, late=False, port="port"):
+    """Return processes that send all of ``work`` to a port and take its results."""
     n_y = sum(beats(len(v), work.lanes) for v in work.y)
     n_r = sum(beats(len(v), work.transfer_lanes) for v in work.r)
     return [
-        lambda pins: put(pins, "port.cmd", work.commands, stall=stall),
-        lambda pins: put(pins, "port.x", work.x, stall=stall),
-        lambda pins: put(pins, "port.w", work.w, stall=2 * stall),
-        lambda pins: take(pins, "port.y", n_y, y, stall=stall, late=late),
-        lambda pins: take(pins, "port.r", n_r, r, stall=stall, late=late),
+        lambda pins: put(pins, f"{port}.cmd", work.commands, stall=stall),
+        lambda pins: put(pins, f"{port}.x", work.x, stall=stall),
+        lambda pins: put(pins, f"{port}.w", work.w, stall=2 * stall),
+        lambda pins: take(pins, f"{port}.y", n_y, y, stall=stall, late=late),
+        lambda pins: take(pins, f"{port}.r", n_r, r, stall=stall, late=late),
     ]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The emulated tile: cells in block RAM, multipliers beside them, behind the port of a tile."""
+"""The emulated tiles: cells in block RAM, multipliers beside them, behind the ports of tiles."""
 
 from amaranth import *
 from amaranth.lib import wiring
@@ -12,29 +12,31 @@ from .cells import Task
 from .lane import STEP_STAGE, Mode
 from .picker import Picker
 from .tile_array import TileArray
-from .tile_input import COLUMN, TileInput
-from .tile_layout import Plane, TileLayout
+from .tile_input import COLUMN
+from .tile_inputs import TileInputs
+from .tile_layout import Plane
 from .tile_output import TileOutput
 from .tile_registers import TileRegisters
+from .tiles_layout import KINDS, TilesLayout
 from .walker import Walker
 
-__all__ = ["EmulatedTile", "HostPort"]
+__all__ = ["EmulatedTiles", "HostPort"]
 
 #: Cycles from the index of a word to what the memories hold.
-_HOST_LATENCY = 5
-#: Kinds of conversions, in the order of :attr:`TileLayout.shifts`.
-_FORWARD, _BACKWARD, _READ = range(3)
+_HOST_LATENCY = 6
+#: Kinds of conversions, see :data:`fpga.tiles_layout.KINDS`.
+_FORWARD, _BACKWARD, _READ = range(KINDS)
 
 
 class HostPort(wiring.Signature):
-    """Signature of the memory of a tile, seen from the host.
+    """Signature of the memory of the tiles, seen from the host.
 
     Members
     -------
     valid : ``Out(1)``, ready : ``In(1)``
-        A request, and its end; it waits while the tile works.
-    write : ``Out(1)``, plane : ``Out(3)``, index : ``Out(18)``
-        See :class:`fpga.tile_layout.Plane`.
+        A request, and its end; it waits while a tile works.
+    write : ``Out(1)``, tile : ``Out(5)``, plane : ``Out(3)``, index : ``Out(18)``
+        See :class:`fpga.tile_layout.Plane`; there must be such a tile.
     w_data : ``Out(32)``, r_data : ``In(32)``
         The latter together with ``ready``; 0 where the plane is write only.
     """
@@ -44,6 +46,7 @@ class HostPort(wiring.Signature):
             "valid": Out(1),
             "ready": In(1),
             "write": Out(1),
+            "tile": Out(5),
             "plane": Out(3),
             "index": Out(18),
             "w_data": Out(32),
@@ -51,64 +54,106 @@ class HostPort(wiring.Signature):
         })
 
 
-class EmulatedTile(wiring.Component):
-    """A tile in logic: :class:`analog_models.fixed_tile.FixedTile`, bit for bit.
+class EmulatedTiles(wiring.Component):
+    """Tiles in logic, :class:`analog_models.fixed_tile.FixedTile` each, bit for bit.
 
-    FORWARD visits the words of all rows with a code, BACKWARD and UPDATE those words of all rows,
-    of rows with a pulse, in which a column has one; a word takes a cycle. A conversion adds about
-    15 cycles, and up to ``square`` and root (about 30) where there are fewer words than that.
-    Row pulses of UPDATE are -1, 0 or 1 (:func:`golden.pulses.row_pulses`).
+    They share one array of lanes: one operation at a time, of tiles in turn. FORWARD visits the
+    words of all rows with a code, BACKWARD and UPDATE those words of all rows, of rows with a
+    pulse, in which a column has one; a word takes a cycle. A conversion adds about 15 cycles, and
+    up to ``square`` and root (about 30) where there are fewer words than that. Row pulses of
+    UPDATE are -1, 0 or 1 (:func:`golden.pulses.row_pulses`).
 
     Parameters
     ----------
-    layout : TileLayout
+    layout : TilesLayout
 
     Members
     -------
-    port : ``In(TilePort(lanes, transfer_lanes))``
+    tiles : ``In(TilePort(lanes, transfer_lanes))``, one a tile
     host : ``In(HostPort())``
-        Its cells and registers, while it has no command.
+        Their cells and registers, while no tile has a command.
     forget : ``In(1)``
-        Drop command, vectors and results. What an operation has done to cells by then, stays.
+        Drop commands, vectors and results. What an operation has done to cells by then, stays.
     """
 
-    def __init__(self, layout: TileLayout):
+    def __init__(self, layout: TilesLayout):
         self.layout = layout
+        port = TilePort(layout.lanes, layout.transfer_lanes)
         super().__init__({
-            "port": In(TilePort(layout.lanes, layout.transfer_lanes)),
+            "tiles": In(port).array(len(layout.tiles)),
             "host": In(HostPort()),
             "forget": In(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.registers = registers = TileRegisters(self.layout)
+        registers = [TileRegisters(layout) for layout in self.layout.tiles]
+        for t, part in enumerate(registers):
+            m.submodules[f"registers_{t}"] = part
         m.submodules.engine = ResetInserter(self.forget)(self._engine(registers))
         return m
 
-    def _engine(self, registers):
+    def _engine(self, all_registers):
         m = Module()
-        layout = self.layout
-        port, host = wiring.flipped(self.port), wiring.flipped(self.host)
-        m.submodules.input = given = TileInput(layout)
-        m.submodules.output = output = TileOutput(layout)
+        layout, host = self.layout, wiring.flipped(self.host)
+        m.submodules.given = given = TileInputs(layout)
         m.submodules.picker = picker = Picker(layout.beats, layout.lanes, COLUMN)
         m.submodules.walker = walker = Walker(layout)
         m.submodules.array = array = TileArray(layout)
         m.submodules.amplitude = amplitude = Amplitude(
             layout.powers, layout.tables.read_power, layout.square_bits, layout.power_bits
         )
-        for name in ("cmd", "x", "w"):
-            wiring.connect(m, getattr(port, name), getattr(given, name))
-        wiring.connect(m, output.y, port.y)
-        wiring.connect(m, output.r, port.r)
+        tile = given.tile
+        outputs = [TileOutput(each) for each in layout.tiles]
+        for t, output in enumerate(outputs):
+            m.submodules[f"output_{t}"] = output
+            port = wiring.flipped(self.tiles[t])
+            for name in ("cmd", "x", "w"):
+                wiring.connect(m, getattr(port, name), getattr(given, name)[t])
+            wiring.connect(m, output.y, port.y)
+            wiring.connect(m, output.r, port.r)
+
+        def size(values):
+            """Return a register with the value of the tile in turn."""
+            out = Signal(range(max(values) + 1), init=values[0])
+            m.d.sync += out.eq(Array(values)[given.following])
+            return out
+
+        rows, cols = (size([getattr(each, n) for each in layout.tiles]) for n in ("rows", "cols"))
+
+        # --- registers of the tile in turn
+        negative, drift_due = Signal(), Signal()
+        writes, r_data, keys = Signal(32), Signal(32), Signal.like(array.keys)
+        for name, signal in (
+            ("negative", negative),
+            ("drift_due", drift_due),
+            ("writes", writes),
+            ("keys", keys),
+            ("r_data", r_data),
+        ):
+            m.d.comb += signal.eq(Array(getattr(each, name) for each in all_registers)[tile])
+        written = Signal()  # one of them, by the host
+        events = {name: Signal(name=f"event_{name}") for name in TileRegisters.EVENTS}
+        for t, each in enumerate(all_registers):
+            m.d.comb += [
+                *(getattr(each, name).eq(event & (tile == t)) for name, event in events.items()),
+                each.new_negative.eq(given.command.negative),
+                each.index.eq(host.index),
+                each.w_data.eq(host.w_data),
+                each.w_en.eq(written & (tile == t)),
+                array.conversions[t].eq(each.conversions),
+                array.bell_keys[t].eq(each.keys[0]),
+                array.restart[t].eq(each.convert | each.w_en),
+            ]
 
         command = given.command
         op = command.op
-        drift_row = Signal(range(layout.rows))
+        drift_row = Signal(range(layout.most(lambda each: each.rows)))
         cells = Signal()  # cells are handled one by one
         forward, backward, read = (op == o for o in (TileOp.FORWARD, TileOp.BACKWARD, TileOp.READ))
         converts = forward | backward | read
+
+        all_words = size([(1 << each.words) - 1 for each in layout.tiles])
 
         # --- rows and columns to visit
         single = Signal()  # the row of the command is to be visited
@@ -116,12 +161,13 @@ class EmulatedTile(wiring.Component):
         m.d.comb += [
             dense.eq((op == TileOp.AGE) | (op == TileOp.INIT) | backward),
             picker.all.eq(dense),
-            picker.count.eq(Mux(cells, layout.cols, layout.rows)),
+            picker.count.eq(Mux(cells, cols, rows)),
             picker.available.eq(Mux(forward, given.available, layout.beats)),
             given.row_beat.eq(picker.beat),
             given.column_beat.eq(Mux(cells, picker.beat, walker.visit.word)),
+            walker.tile.eq(tile),
             walker.wanted.eq(
-                given.flags | (forward | read | (op == TileOp.AGE)).replicate(layout.words)
+                given.flags | Mux(forward | read | (op == TileOp.AGE), all_words, 0)
             ),
         ]
         for k in range(layout.lanes):
@@ -170,45 +216,60 @@ class EmulatedTile(wiring.Component):
                 m.d.comb += mode.eq(Mode.LEAK)
             with m.Default():
                 m.d.comb += mode.eq(Mode.FORWARD)
-        kind = Signal(2)
-        m.d.comb += kind.eq(Mux(read, _READ, Mux(backward, _BACKWARD, _FORWARD)))
+        kind, converter = Signal(2), Signal(range(KINDS * len(layout.tiles)))
+        first_converter = size([KINDS * t for t in range(len(layout.tiles))])
+        m.d.comb += [
+            kind.eq(Mux(read, _READ, Mux(backward, _BACKWARD, _FORWARD))),
+            converter.eq(first_converter + kind),
+        ]
         empty = Signal()  # no word was visited
         with m.If(walker.visit.valid):
             m.d.sync += empty.eq(0)
         m.d.comb += [
             array.mode.eq(mode),
-            array.negative.eq(registers.negative),
+            array.tile.eq(tile),
+            array.negative.eq(negative),
             array.visit.eq(walker.visit),
             array.task.eq(task),
             array.row.eq(Mux(op == TileOp.AGE, drift_row, command.row)),
             array.columns_busy.eq(picker.busy),
-            array.writes.eq(registers.writes),
-            array.conversions.eq(registers.conversions),
-            array.keys.eq(registers.keys),
-            array.kind.eq(kind),
+            array.cols.eq(cols),
+            array.writes.eq(writes),
+            array.keys.eq(keys),
+            array.converter.eq(converter),
             array.empty.eq(empty),
             array.amp.eq(amplitude.amp),
-            output.codes.eq(array.y),
-            output.valid.eq(array.y_valid),
-            output.read.eq(array.y_kind == _READ),
-            registers.multiply.eq(walker.visit.valid & (forward | backward)),
+            events["multiply"].eq(walker.visit.valid & (forward | backward)),
         ]
+        for t, output in enumerate(outputs):
+            mine = (array.y_converter >= KINDS * t) & (array.y_converter < KINDS * (t + 1))
+            m.d.comb += [
+                output.codes.eq(array.y),
+                output.valid.eq(array.y_valid & mine),
+                output.read.eq(array.y_converter == KINDS * t + _READ),
+            ]
         m.d.comb += [array.codes[k].eq(given.columns[k]) for k in range(layout.lanes)]
 
         # --- noise of a conversion: as soon as all codes are known
         asked = Signal()
         m.d.comb += [
-            amplitude.kind.eq(kind),
+            amplitude.kind.eq(converter),
             amplitude.square.eq(Mux(read, 1 << 14, given.square)),
             amplitude.shift.eq(Mux(read, command.log2_reads, 0)),
         ]
 
         # --- what to do
         beat = Signal(range(layout.beats))
-        last_beat = Mux(backward, layout.row_beats - 1, layout.words - 1)
-        wanted = Mux(backward, layout.rows, layout.cols)
+        last_beat = Mux(
+            backward,
+            size([each.row_beats - 1 for each in layout.tiles]),
+            size([each.words - 1 for each in layout.tiles]),
+        )
+        drawn = Signal()  # the noise of all lines
+        m.d.comb += drawn.eq(Array(array.drawn)[tile] >= Mux(backward, rows, cols))
+        empty_output = Array(output.empty for output in outputs)[tile]
         wait = Signal(range(_HOST_LATENCY))
-        m.d.comb += array.beat.eq(beat)
+        m.d.comb += [array.beat.eq(beat), array.bell.eq(size(layout.first_bell[:-1]) + beat)]
 
         def done():
             m.d.comb += given.release.eq(1)
@@ -222,13 +283,11 @@ class EmulatedTile(wiring.Component):
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.sync += [asked.eq(0), empty.eq(1), beat.eq(0), drift_row.eq(0), wait.eq(0)]
-                with m.If(given.arrived & (given.complete | forward)):
+                m.d.comb += given.search.eq(1)
+                with m.If(given.ready):
                     with m.Switch(op):
                         with m.Case(TileOp.POLARITY):
-                            m.d.comb += [
-                                registers.polarity.eq(1),
-                                registers.new_negative.eq(command.negative),
-                            ]
+                            m.d.comb += events["polarity"].eq(1)
                             done()
                         with m.Case(TileOp.READ, TileOp.TUNE):
                             m.d.comb += walker.start.eq(1)
@@ -242,12 +301,13 @@ class EmulatedTile(wiring.Component):
                             m.d.comb += [picker.start.eq(1), walker.start.eq(1)]
                             m.next = "WALK"
                 with m.Elif(host.valid & given.idle & ~array.moving.any()):
+                    m.d.comb += given.claim.eq(1)
                     m.next = "HOST"
 
             with m.State("HOST"):
-                m.d.comb += [array.host.eq(1), array.host_write.eq(host.write & (wait == 0))]
+                m.d.comb += [array.host.eq(1), array.host_write.eq(host.write & (wait == 1))]
                 m.d.sync += wait.eq(wait + 1)
-                with m.If((wait == _HOST_LATENCY - 1) | (host.write & (wait == 1))):
+                with m.If((wait == _HOST_LATENCY - 1) | (host.write & (wait == 2))):
                     m.d.comb += host.ready.eq(1)
                     m.next = "IDLE"
 
@@ -264,28 +324,28 @@ class EmulatedTile(wiring.Component):
                     m.d.sync += asked.eq(1)
                 with m.If(~(array.moving & behind).any()):
                     with m.If(converts):
-                        with m.If(asked & amplitude.done & (array.drawn >= wanted) & output.empty):
+                        with m.If(asked & amplitude.done & drawn & empty_output):
                             m.next = "CONVERT"
                     with m.Elif(op == TileOp.AGE):
-                        m.d.comb += registers.tick.eq(1)
+                        m.d.comb += events["tick"].eq(1)
                         m.next = "AGED"
                     with m.Else():
-                        m.d.comb += registers.pulse.eq(1)
+                        m.d.comb += events["pulse"].eq(1)
                         done()
 
             with m.State("CONVERT"):
                 m.d.comb += array.convert.eq(1)
                 m.d.sync += beat.eq(beat + 1)
                 with m.If(beat == last_beat):
-                    m.d.comb += registers.convert.eq(1)
+                    m.d.comb += events["convert"].eq(1)
                     done()
 
             with m.State("CELLS"):
                 m.d.comb += cells.eq(1)
                 with m.If(~array.busy):
                     m.d.comb += [
-                        registers.program.eq(op == TileOp.PROGRAM),
-                        registers.init.eq(op == TileOp.INIT),
+                        events["program"].eq(op == TileOp.PROGRAM),
+                        events["init"].eq(op == TileOp.INIT),
                     ]
                     done()
 
@@ -296,7 +356,7 @@ class EmulatedTile(wiring.Component):
                 m.next = "DUE"
             with m.State("DUE"):
                 m.d.sync += drift_row.eq(0)
-                with m.If(registers.drift_due):
+                with m.If(drift_due):
                     m.next = "ROW"
                 with m.Else():
                     done()
@@ -309,23 +369,20 @@ class EmulatedTile(wiring.Component):
                 with m.If(~array.busy):
                     m.d.sync += drift_row.eq(drift_row + 1)
                     m.next = "ROW"
-                    with m.If(drift_row == layout.rows - 1):
-                        m.d.comb += registers.drift.eq(1)
+                    with m.If(drift_row == rows - 1):
+                        m.d.comb += events["drift"].eq(1)
                         m.next = "AGED"
 
         working = ~fsm.ongoing("IDLE") & ~fsm.ongoing("HOST")
-        m.d.comb += registers.active.eq((forward | backward) & working)
+        m.d.comb += events["active"].eq((forward | backward) & working)
 
         # --- the host
-        written = array.host_write & (host.plane == Plane.REGISTERS)
         m.d.comb += [
+            given.claimed.eq(host.tile),
             array.plane.eq(host.plane),
             array.index.eq(host.index),
             array.w_data.eq(host.w_data),
-            registers.index.eq(host.index),
-            registers.w_data.eq(host.w_data),
-            registers.w_en.eq(written),
-            array.restart.eq(registers.convert | written),
-            host.r_data.eq(Mux(host.plane == Plane.REGISTERS, registers.r_data, array.r_data)),
+            written.eq(array.host_write & (host.plane == Plane.REGISTERS)),
+            host.r_data.eq(Mux(host.plane == Plane.REGISTERS, r_data, array.r_data)),
         ]
         return m

@@ -255,9 +255,7 @@ class TileArray(wiring.Component):
             stages.append(stage)
         bits = layout.adc_offset_bits
         *starts, total = layout.first_offset
-        m.submodules.offsets = offsets = Memory(
-            shape=bits * layout.lanes, depth=total, init=[]
-        )
+        m.submodules.offsets = offsets = Memory(shape=bits * layout.lanes, depth=total, init=[])
         read, write = offsets.read_port(), offsets.write_port(granularity=bits)
         shift = exact_log2(layout.lanes)
         stored = self.host_write & (self.plane == Plane.OFFSET)

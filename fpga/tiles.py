@@ -166,9 +166,7 @@ class EmulatedTiles(wiring.Component):
             given.row_beat.eq(picker.beat),
             given.column_beat.eq(Mux(cells, picker.beat, walker.visit.word)),
             walker.tile.eq(tile),
-            walker.wanted.eq(
-                given.flags | Mux(forward | read | (op == TileOp.AGE), all_words, 0)
-            ),
+            walker.wanted.eq(given.flags | Mux(forward | read | (op == TileOp.AGE), all_words, 0)),
         ]
         for k in range(layout.lanes):
             row = given.rows[k]
@@ -276,8 +274,9 @@ class EmulatedTiles(wiring.Component):
             m.next = "IDLE"
 
         # Stages that must be empty before what follows may begin. It takes some cycles to reach the
-        # same place: sums are read 3 after the decision to convert, cells 4 after the end.
-        behind = Mux(forward | read, 0b1111, 0b111111)
+        # same place: sums are read 3 after the decision to convert, and the next visit comes 5
+        # after it, or 4 after an end without one, when all stages must be empty: modes do not mix.
+        behind = Mux(forward | read, 0b11111, 0b111111)
         behind = Mux(op == TileOp.AGE, (1 << STEP_STAGE + 1) - 1, behind)
 
         with m.FSM() as fsm:

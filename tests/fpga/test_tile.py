@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 
 from analog_models.presets import IDEAL, PAPER, TUNED, TWO_PCM
-from cosim.bench import put
+from cosim.bench import put, simulate, take
 from cosim.verilog_bench import load, simulate_verilog
 from fpga.tile_layout import Plane, TileLayout
+from fpga.tiles import EmulatedTiles
+from fpga.tiles_layout import TilesLayout
+from golden.hardware import beats
 from rtl.tile_port import TileOp
 
 WORK = Path(__file__).parent / "tile_work.py"
-Work, compare, make_tile, operate = (
-    load(f"{WORK}:{name}") for name in ("Work", "compare", "make_tile", "operate")
+Work, compare, make_tile, operate, split, write_image = (
+    load(f"{WORK}:{name}")
+    for name in ("Work", "compare", "make_tile", "operate", "split", "write_image")
 )
 
 #: Operations of a random sequence, by how often they come in training and transfer.
@@ -161,6 +165,33 @@ def forget_bench():
     compare_all(work, operate(layouts, work, before=before))
 
 
+def turns_bench():
+    """Let a FORWARD wait for its codes: it keeps no tile from a command that it has already."""
+    layouts = SHAPES[0]
+    work = [Work(make_tile(layout, tile=t), 4, 2) for t, layout in enumerate(layouts)]
+    work[0].add(TileOp.FORWARD, np.ones(layouts[0].rows, int))
+    work[1].add(TileOp.BACKWARD, np.ones(layouts[1].cols, int))
+    got = []
+
+    def process(pins):
+        for t, layout in enumerate(layouts):
+            image = layout.image(make_tile(layout, tile=t))
+            yield from write_image(pins, t, image)
+        yield from put(pins, "tiles.1.cmd", work[1].commands)
+        yield from put(pins, "tiles.0.cmd", work[0].commands)
+        yield from put(pins, "tiles.1.x", work[1].x)
+        for t in (1, 0):  # the first tile's codes come when the other one has answered
+            y = []
+            yield from take(pins, f"tiles.{t}.y", beats(len(work[t].y[0]), 4), y)
+            got.append((t, y))
+            if t:
+                yield from put(pins, "tiles.0.x", work[0].x)
+
+    simulate(EmulatedTiles(TilesLayout(tuple(layouts))), process, limit=20_000)
+    for t, y in got:
+        assert split(work[t], y, [])[0][0] == list(work[t].y[0])
+
+
 #: Tiles that share lanes: with rests and without, one word a row and several. Each set is built
 #: once.
 SHAPES = [
@@ -172,13 +203,14 @@ BENCHES = [
     *(partial(bench, SHAPES[min(k % 4, 2)], k, stall=k % 3, late=bool(k % 2)) for k in range(13)),
     rare_bench,
     forget_bench,
+    turns_bench,
 ]
 
 
 @pytest.mark.slow
 def test_tile_equals_fixed_tile():
     """On more than 200 sequences of random operations, from random states."""
-    assert RUNS * (len(BENCHES) - 2) >= 200
+    assert RUNS * (len(BENCHES) - 3) >= 200
     simulate_verilog(f"{__file__}:BENCHES")
 
 
@@ -191,6 +223,41 @@ def test_tile_of_the_older_cell_is_refused():
 def test_tile_of_a_wrong_size_is_refused(rows, cols):
     with pytest.raises(ValueError, match="must be within"):
         TileLayout(rows, cols, TUNED, 16, 12, 4, 2)
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        (TileLayout(4, 4, PAPER, 16, 12, 4, 2), "config must be the same in all tiles"),
+        (TileLayout(4, 4, TUNED, 16, 12, 2, 2), "lanes must be the same in all tiles"),
+        (TileLayout(4, 4, TUNED, 16, 12, 4, 1), "transfer_lanes must be the same in all tiles"),
+    ],
+)
+def test_tiles_that_cannot_share_lanes_are_refused(other, what):
+    with pytest.raises(ValueError, match=what):
+        TilesLayout((TileLayout(4, 4, TUNED, 16, 12, 4, 2), other))
+
+
+def test_no_tiles_and_too_many_are_refused():
+    tile = TileLayout(4, 4, TUNED, 16, 12, 4, 2)
+    for n in (0, 33):
+        with pytest.raises(ValueError, match=f"tiles must be 1 to 32, not {n}"):
+            TilesLayout((tile,) * n)
+
+
+def test_tiles_lie_one_behind_another():
+    layout = TilesLayout(tuple(SHAPES[0]))  # 13 x 10 and 5 x 7, 4 lanes
+    assert layout.first_word == [0, 39, 49]
+    assert layout.first_row == [0, 13, 18]
+    assert layout.first_bell == [0, 4, 6]
+    assert layout.first_offset == [0, 3, 7, 10, 12, 14, 16]
+    assert layout.ranges == {
+        (16, 8): [0],
+        (12, 8): [1],
+        (11, 12): [2, 5],
+        (17, 8): [3],
+        (13, 8): [4],
+    }
 
 
 def test_memory_image_holds_every_cell_once():

@@ -64,7 +64,8 @@ class Wake(wiring.Component):
 class BoardTop(Elaboratable):
     """A design on a board: in domain ``sync``, at the serial port, with two lights.
 
-    The reset of ``sync`` holds until the clock is steady and :data:`RESET_CYCLES` longer. Light 0
+    ``sync`` begins when the clock has been steady for :data:`RESET_CYCLES` cycles: its reset holds
+    until then or, on an ECP5, its clock does. Light 0
     is a heartbeat, light 1 is on while the design is busy.
 
     Parameters
@@ -98,14 +99,19 @@ class BoardTop(Elaboratable):
             clk, locked = self._ice40(m, platform, pll)
 
         m.domains.wake = ClockDomain()
-        m.domains.sync = ClockDomain()
         m.submodules.wake_reset = ResetSynchronizer(~locked, domain="wake")
         m.submodules.wake = wake = DomainRenamer("wake")(Wake())
-        m.d.comb += [
-            ClockSignal("wake").eq(clk),
-            ClockSignal("sync").eq(clk),
-            ResetSignal("sync").eq(wake.rst),
-        ]
+        m.d.comb += ClockSignal("wake").eq(clk)
+        if self.board.family == "ecp5":
+            # All registers of an ECP5 begin with their values, so that its clock may begin late
+            # instead: a reset of tens of thousands of registers is a long wire to each of them.
+            m.domains.sync = ClockDomain(reset_less=True)
+            m.submodules.gate = Instance(
+                "DCCA", i_CLKI=clk, i_CE=~wake.rst, o_CLKO=ClockSignal("sync")
+            )
+        else:
+            m.domains.sync = ClockDomain()
+            m.d.comb += [ClockSignal("sync").eq(clk), ResetSignal("sync").eq(wake.rst)]
 
         m.submodules.design = design = self.design
         m.submodules.heartbeat = heartbeat = Heartbeat(self.clock * 1e6)

@@ -38,6 +38,8 @@ class TileArray(wiring.Component):
     tile : ``In``
         Whose rows, and whose words of the host; holds from the first visit of an operation on
         until its last one is in stage 5.
+    forget : ``In(1)``
+        Drop the row of cells that is under way; 24 cycles at least, in which all else runs out.
     mode : ``In(Mode)``, negative : ``In(1)``
         A mode counts from the first visit after those that are under way.
     visit : ``In(Visit)``
@@ -68,6 +70,7 @@ class TileArray(wiring.Component):
         converter = range(KINDS * tiles)
         super().__init__({
             "tile": In(range(max(2, tiles))),
+            "forget": In(1),
             "mode": In(Mode),
             "negative": In(1),
             "visit": In(Visit),
@@ -122,7 +125,8 @@ class TileArray(wiring.Component):
         places = data.UnionLayout({"bell": bell_tag(layout), "item": item(layout)})
         tag = data.StructLayout({"cells": 1, "head": 1, "place": places})
         m.submodules.mixer = mixer = Mixer(tag)
-        m.submodules.cells = cells = self._cells = CellEngine(layout)
+        cells = self._cells = CellEngine(layout)
+        m.submodules.cells = ResetInserter(self.forget)(cells)
         wiring.connect(m, wiring.flipped(self.columns), cells.columns)
         m.d.comb += [
             cells.start.eq(self.start),
@@ -153,7 +157,8 @@ class TileArray(wiring.Component):
         ]
         paused, writes = cells.busy, C(0)
         asked, place = mixer.word_tag.place.bell, mixer.bell_tag.place.bell
-        for t in range(len(layout.tiles)):
+        # the last layers first: they convert again before the first ones do
+        for t in reversed(range(len(layout.tiles))):
             m.submodules[f"bells_{t}"] = bells = Bells(layout, t)
             m.d.comb += [
                 bells.restart.eq(self.restart[t]),

@@ -20,10 +20,12 @@ from .tile_registers import TileRegisters
 from .tiles_layout import KINDS, TilesLayout
 from .walker import Walker
 
-__all__ = ["EmulatedTiles", "HostPort"]
+__all__ = ["FORGET_CYCLES", "EmulatedTiles", "HostPort"]
 
 #: Cycles from the index of a word to what the memories hold.
 _HOST_LATENCY = 6
+#: Stages of lanes and mixer, and some more.
+FORGET_CYCLES = 24
 #: Kinds of conversions, see :data:`fpga.tiles_layout.KINDS`.
 _FORWARD, _BACKWARD, _READ = range(KINDS)
 
@@ -73,7 +75,8 @@ class EmulatedTiles(wiring.Component):
     host : ``In(HostPort())``
         Their cells and registers, while no tile has a command.
     forget : ``In(1)``
-        Drop commands, vectors and results. What an operation has done to cells by then, stays.
+        Drop commands, vectors and results, and do so for :data:`FORGET_CYCLES` cycles more. What
+        an operation has done to cells by then, stays.
     """
 
     def __init__(self, layout: TilesLayout):
@@ -90,16 +93,26 @@ class EmulatedTiles(wiring.Component):
         registers = [TileRegisters(layout) for layout in self.layout.tiles]
         for t, part in enumerate(registers):
             m.submodules[f"registers_{t}"] = part
-        m.submodules.engine = ResetInserter(self.forget)(self._engine(registers))
+        # Lanes keep no commands: what is in their stages comes out while the rest is being reset,
+        # for so long that nothing can be taken for what follows.
+        left = Signal(range(FORGET_CYCLES + 1))
+        with m.If(self.forget):
+            m.d.sync += left.eq(FORGET_CYCLES)
+        with m.Elif(left.any()):
+            m.d.sync += left.eq(left - 1)
+        reset = Signal()
+        m.d.sync += reset.eq(self.forget | left.any())
+        m.submodules.array = array = TileArray(self.layout)
+        m.d.comb += array.forget.eq(reset)
+        m.submodules.engine = ResetInserter(reset)(self._engine(array, registers, reset))
         return m
 
-    def _engine(self, all_registers):
+    def _engine(self, array, all_registers, reset):
         m = Module()
         layout, host = self.layout, wiring.flipped(self.host)
         m.submodules.given = given = TileInputs(layout)
         m.submodules.picker = picker = Picker(layout.beats, layout.lanes, COLUMN)
         m.submodules.walker = walker = Walker(layout)
-        m.submodules.array = array = TileArray(layout)
         m.submodules.amplitude = amplitude = Amplitude(
             layout.powers, layout.tables.read_power, layout.square_bits, layout.power_bits
         )
@@ -108,10 +121,16 @@ class EmulatedTiles(wiring.Component):
         for t, output in enumerate(outputs):
             m.submodules[f"output_{t}"] = output
             port = wiring.flipped(self.tiles[t])
-            for name in ("cmd", "x", "w"):
-                wiring.connect(m, getattr(port, name), getattr(given, name)[t])
-            wiring.connect(m, output.y, port.y)
-            wiring.connect(m, output.r, port.r)
+            for source, sink in (
+                *((getattr(port, name), getattr(given, name)[t]) for name in ("cmd", "x", "w")),
+                (output.y, port.y),
+                (output.r, port.r),
+            ):
+                m.d.comb += [
+                    sink.payload.eq(source.payload),
+                    sink.valid.eq(source.valid & ~reset),
+                    source.ready.eq(sink.ready & ~reset),
+                ]
 
         def size(values):
             """Return a register with the value of the tile in turn."""

@@ -49,7 +49,7 @@ class Supervisor(wiring.Component):
     error : ``Out(1)``, code : ``Out(ErrorCode)``, tile : ``Out(6)``, at : ``Out(8)``
         What went wrong, the first tile that was waiting, and the instruction.
     abandon : ``Out(1)``
-        1 for the cycle in which an error or ``reset`` ends a run, within that same cycle.
+        An error or ``reset`` ends a run: 1 in the cycle after, in which no other error counts.
     forget : ``Out(1)``
         As ``abandon``, but not between examples, where no tile owes anything.
     """
@@ -104,15 +104,17 @@ class Supervisor(wiring.Component):
                 m.d.comb += cause.eq(ErrorCode.EXAMPLES)
             with m.Else():
                 m.d.comb += cause.eq(ErrorCode.STALLED)
-        # That there is a cause is seen sooner than which one: a reset of everything hangs on it.
         failed = Signal()
         m.d.comb += [
             early.eq(self.bad_packet & (~self.running | (self.op == Op.LOAD))),
-            failed.eq(early | self.bad_instruction | watchdog.expired),
+            failed.eq((early | self.bad_instruction | watchdog.expired) & ~self.abandon),
             self.error.eq(self.code != ErrorCode.NONE),
-            self.abandon.eq(self.reset | failed),
             between.eq(or_tree([cause == e for e in _BETWEEN])),
-            self.forget.eq(self.abandon & self.running & (self.reset | ~between)),
+        ]
+        # Of a register: a reset of everything hangs on it.
+        m.d.sync += [
+            self.abandon.eq(self.reset | failed),
+            self.forget.eq(self.running & (self.reset | (failed & ~between))),
         ]
         with m.If(self.clear | self.start):
             m.d.sync += self.ended.eq(0)

@@ -57,7 +57,7 @@ def baud_at(clock: int) -> int:
 
 def bitstream(
     board: str,
-    preset: str,
+    preset: str | None = None,
     folder=None,
     *,
     lanes: int | None = None,
@@ -70,8 +70,8 @@ def bitstream(
     ----------
     board : str
         One of :data:`fpga.boards.BOARDS`.
-    preset : str
-        One of :data:`golden.controllers.CONTROLLERS`.
+    preset : str, optional
+        One of :data:`golden.controllers.CONTROLLERS`; the board's unless given.
     folder : path-like, optional
         ``build/fpga/<board>-<preset>`` unless told otherwise.
     lanes : int, optional
@@ -89,6 +89,7 @@ def bitstream(
         See :func:`fpga.bitstream.build`.
     """
     check(board in BOARDS, "board", f"one of {', '.join(BOARDS)}", board)
+    preset = BOARDS[board].preset if preset is None else preset
     check(preset in CONTROLLERS, "preset", f"one of {', '.join(CONTROLLERS)}", preset)
     chosen = BOARDS[board]
     clock = chosen.check_clock(clock)

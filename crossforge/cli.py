@@ -144,7 +144,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     meanings = "; ".join(f"{name}: {b.meaning}" for name, b in BOARDS.items())
     p.add_argument("--board", required=True, help=meanings)
-    p.add_argument("--preset", default="small", help="as for verilog (default: %(default)s)")
+    defaults = ", ".join(f"{b.preset} on {name}" for name, b in BOARDS.items())
+    p.add_argument("--preset", help=f"as for verilog (default: {defaults})")
     p.add_argument("--lanes", type=int, metavar="N", help="codes in a beat (default: the preset's)")
     p.add_argument("--clock", type=int, metavar="MHZ", help="design clock (default: the board's)")
     p.add_argument(

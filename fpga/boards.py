@@ -51,6 +51,9 @@ class Board:
         wide and 16384 words deep.
     loaders : tuple of str
         Commands that load a bitstream ``{file}``, the usual one first.
+    preset : str
+        The network that a board gets unless told otherwise, of
+        :data:`golden.controllers.CONTROLLERS`.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Board:
     single_port_rams: int
     dsps: int
     loaders: tuple[str, ...]
+    preset: str
 
     def make_platform(self):
         """Return a new platform of amaranth-boards.
@@ -88,6 +92,23 @@ class Board:
         return int(clock)
 
 
+# The VCO must lie within 400..800 MHz and the phase detector at 10 MHz or more (Lattice
+# FPGA-DS-02012, sysCLOCK PLL timing), so it gets the 25 MHz as they are.
+_ULX3S = MappingProxyType({
+    25: None,
+    40: Pll(32, 20),
+    50: Pll(32, 16),
+    60: Pll(24, 10),
+    65: Pll(26, 10),
+    70: Pll(28, 10),
+    75: Pll(30, 10),
+    80: Pll(32, 10),
+    85: Pll(17, 5),
+    90: Pll(18, 5),
+    95: Pll(19, 5),
+    100: Pll(32, 8),
+})
+
 BOARDS = {
     board.name: board
     for board in (
@@ -98,22 +119,7 @@ BOARDS = {
             platform="amaranth_boards.ulx3s:ULX3S_85F_Platform",
             place=("--85k", "--package", "CABGA381", "--speed", "6"),
             oscillator=25e6,
-            # The VCO must lie within 400..800 MHz and the phase detector at 10 MHz or more (Lattice
-            # FPGA-DS-02012, sysCLOCK PLL timing), so it gets the 25 MHz as they are.
-            clocks=MappingProxyType({
-                25: None,
-                40: Pll(32, 20),
-                50: Pll(32, 16),
-                60: Pll(24, 10),
-                65: Pll(26, 10),
-                70: Pll(28, 10),
-                75: Pll(30, 10),
-                80: Pll(32, 10),
-                85: Pll(17, 5),
-                90: Pll(18, 5),
-                95: Pll(19, 5),
-                100: Pll(32, 8),
-            }),
+            clocks=_ULX3S,
             clock=80,
             luts=83_640,
             block_rams=208,
@@ -121,6 +127,25 @@ BOARDS = {
             single_port_rams=0,
             dsps=156,
             loaders=("openFPGALoader -b ulx3s {file}", "fujprog {file}"),
+            preset="small",
+        ),
+        # Sold with 12,000 LUTs; the chip has 24,288, and free tools use them all.
+        Board(
+            name="ulx3s-12f",
+            meaning="Radiona ULX3S with a Lattice ECP5 LFE5U-12F",
+            family="ecp5",
+            platform="amaranth_boards.ulx3s:ULX3S_12F_Platform",
+            place=("--12k", "--package", "CABGA381", "--speed", "6"),
+            oscillator=25e6,
+            clocks=_ULX3S,
+            clock=60,
+            luts=24_288,
+            block_rams=56,
+            block_ram_bits=18_432,
+            single_port_rams=0,
+            dsps=28,
+            loaders=("openFPGALoader -b ulx3s {file}", "fujprog {file}"),
+            preset="mini",
         ),
         Board(
             name="icebreaker",
@@ -144,6 +169,7 @@ BOARDS = {
             single_port_rams=4,
             dsps=8,
             loaders=("iceprog {file}", "openFPGALoader -b ice40_generic {file}"),
+            preset="tiny",
         ),
     )
 }

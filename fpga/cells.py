@@ -79,9 +79,9 @@ class CellEngine(wiring.Component):
         A mixed head.
     bell_valid : ``In(1)``, bell : ``In(signed(11))``, bell_item : ``In(item(layout))``
     look : ``Out(item(layout))``
-        The cell whose state is needed, 3 cycles later: that is ``old``.
+        The cell whose state is needed, 4 cycles later: that is ``old``.
     seek_lane : ``Out``, seek_minus : ``Out(1)``
-        Which of the lanes, 2 cycles after ``look``.
+        Which of the lanes, 3 cycles after ``look``.
     old : ``In(layout.g_bits)``
     store : ``Out(1)``, place : ``Out(item(layout))``
         Write ``g`` or ``v`` there.
@@ -255,7 +255,7 @@ class CellEngine(wiring.Component):
             valid.append(v)
             at.append(p)
         m.d.comb += [
-            self.look.eq(at[1]),
+            self.look.eq(at[0]),
             self.seek_lane.eq(at[3].lane),
             self.seek_minus.eq(at[3].minus),
         ]

@@ -48,6 +48,8 @@ class TileArray(wiring.Component):
         Stage 0: codes or pulses of the columns of the word.
     moving : ``Out(STEP_STAGE + 1)``
         The stages that have a visit.
+    celled : ``In(1)``
+        Cells are handled one by one.
     start, task, row, cols, columns, columns_busy, busy, writes, keys
         See :class:`fpga.cells.CellEngine`.
     conversions, bell_keys, restart, drawn : ``In`` and ``Out``, one a tile
@@ -76,6 +78,7 @@ class TileArray(wiring.Component):
             "visit": In(Visit),
             "codes": In(data.ArrayLayout(COLUMN, layout.lanes)),
             "moving": Out(STEP_STAGE + 1),
+            "celled": In(1),
             "start": In(1),
             "task": In(Task),
             "row": In(9),
@@ -229,18 +232,23 @@ class TileArray(wiring.Component):
             m.d.sync += four.eq(add_tree(products[k : k + 4]))
             fours.append(four)
         word, row, total = Signal(signed(32)), Signal(signed(32)), Signal(signed(32))
+        sent, sent_row, over = Signal(signed(32)), Signal(9), Signal()
         visit = visits[_TOTAL]
         m.d.sync += word.eq(add_tree(fours))
         m.d.comb += total.eq(Mux(visit.first, 0, row) + word)
         with m.If(visit.valid):
             m.d.sync += row.eq(total)
         shift = exact_log2(layout.lanes)
-        over = visit.valid & visit.last & (mode == Mode.BACKWARD)
+        m.d.sync += [
+            sent.eq(total),
+            sent_row.eq(visit.row),
+            over.eq(visit.valid & visit.last & (mode == Mode.BACKWARD)),
+        ]
         for k, lane in enumerate(lanes):
             m.d.comb += [
-                lane.total.eq(total),
-                lane.total_beat.eq(visit.row >> shift),
-                lane.total_en.eq(over & (visit.row[:shift] == k)),
+                lane.total.eq(sent),
+                lane.total_beat.eq(sent_row >> shift),
+                lane.total_en.eq(over & (sent_row[:shift] == k)),
             ]
 
     def _convert(self, m, lanes):
@@ -296,10 +304,12 @@ class TileArray(wiring.Component):
         storing, bus = Signal(), Signal(32)
         place = cells.place
         capacitor = (place.kind == Item.INIT) | (place.kind == Item.REFERENCE)
+        look = Signal.like(addr)
+        m.d.sync += look.eq(base + cells.look.beat)
         with m.If(self.host):
             m.d.comb += addr.eq(where)
         with m.Else():
-            m.d.comb += addr.eq(Mux(cells.busy, base + cells.look.beat, self.visit.addr))
+            m.d.comb += addr.eq(Mux(self.celled, look, self.visit.addr))
         # What is stored goes through registers: it comes from far, and there is time.
         m.d.sync += storing.eq(self.host_write | cells.store)
         with m.If(self.host):
@@ -310,9 +320,11 @@ class TileArray(wiring.Component):
                 bus[:16].eq(Mux(capacitor, cells.v, cells.g)),
                 bus[16:].eq(cells.g),
             ]
-        write_addr = Mux(storing, store_addr, self._visits[STEP_STAGE].addr)
+        write_addr, stored = Signal.like(addr), Signal(32)
+        m.d.sync += stored.eq(bus)
+        m.d.sync += write_addr.eq(Mux(storing, store_addr, self._visits[STEP_STAGE - 1].addr))
         for k, lane in enumerate(lanes):
-            m.d.comb += [lane.addr.eq(addr), lane.write_addr.eq(write_addr), lane.bus.eq(bus)]
+            m.d.comb += [lane.addr.eq(addr), lane.write_addr.eq(write_addr), lane.bus.eq(stored)]
             store = Signal(Store, name=f"store_{k}")
             with m.If(self.host):
                 here = self.host_write & (self.index[:shift] == k)
@@ -332,7 +344,7 @@ class TileArray(wiring.Component):
                     store.step.eq(0),
                     store.fixed.eq(0),
                 ]
-            m.d.comb += lane.store.eq(store)
+            m.d.sync += lane.store.eq(store)
         from_host, reference_cell, line = Signal(), Signal(), Signal.like(self._line)
         m.d.sync += [
             from_host.eq(self.host),

@@ -247,6 +247,7 @@ class EmulatedTiles(wiring.Component):
             array.tile.eq(tile),
             array.negative.eq(negative),
             array.visit.eq(walker.visit),
+            array.celled.eq(cells),
             array.task.eq(task),
             array.row.eq(Mux(op == TileOp.AGE, drift_row, command.row)),
             array.columns_busy.eq(picker.busy),
@@ -295,7 +296,7 @@ class EmulatedTiles(wiring.Component):
         # Stages that must be empty before what follows may begin. It takes some cycles to reach the
         # same place: sums are read 3 after the decision to convert, and the next visit comes 5
         # after it, or 4 after an end without one, when all stages must be empty: modes do not mix.
-        behind = Mux(forward | read, 0b11111, 0b111111)
+        behind = Mux(forward | read, 0b11111, Mux(backward, 0b1111111, 0b111111))
         behind = Mux(op == TileOp.AGE, (1 << STEP_STAGE + 1) - 1, behind)
 
         with m.FSM() as fsm:
@@ -325,7 +326,7 @@ class EmulatedTiles(wiring.Component):
             with m.State("HOST"):
                 m.d.comb += [array.host.eq(1), array.host_write.eq(host.write & (wait == 1))]
                 m.d.sync += wait.eq(wait + 1)
-                with m.If((wait == _HOST_LATENCY - 1) | (host.write & (wait == 2))):
+                with m.If((wait == _HOST_LATENCY - 1) | (host.write & (wait == 3))):
                     m.d.comb += host.ready.eq(1)
                     m.next = "IDLE"
 

@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from cosim.bench import simulate
 from fpga.board_top import RESET_CYCLES, BoardTop, Heartbeat, Wake
 from fpga.boards import BOARDS
+from golden.controllers import CONTROLLERS
 
 
 class Echo(wiring.Component):
@@ -43,11 +44,17 @@ def test_board_clocks_are_what_their_dividers_make(name):
 
 
 @pytest.mark.parametrize("name", BOARDS)
+def test_board_has_a_network_of_its_own(name):
+    assert BOARDS[name].preset in CONTROLLERS
+
+
+@pytest.mark.parametrize("name", BOARDS)
 def test_board_has_the_platform_of_its_device(name):
     board = BOARDS[name]
     platform = board.make_platform()
     device, package = {
         "ulx3s-85f": ("LFE5U-85F", "BG381"),
+        "ulx3s-12f": ("LFE5U-12F", "BG381"),
         "icebreaker": ("iCE40UP5K", "SG48"),
     }[name]
     assert (platform.device, platform.package) == (device, package)
@@ -62,8 +69,10 @@ def test_board_rejects_a_clock_that_it_cannot_make():
     assert BOARDS["icebreaker"].check_clock(None) == 12
 
 
+ULX3S = {"clk25_0__io": "G2", "uart_0__rx__io": "M1", "uart_0__tx__io": "L4"}
 PINS = {
-    "ulx3s-85f": {"clk25_0__io": "G2", "uart_0__rx__io": "M1", "uart_0__tx__io": "L4"},
+    "ulx3s-85f": ULX3S,
+    "ulx3s-12f": ULX3S,
     "icebreaker": {"clk12_0__io": "35", "uart_0__rx__io": "6", "uart_0__tx__io": "9"},
 }
 

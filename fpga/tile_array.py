@@ -128,12 +128,14 @@ class TileArray(wiring.Component):
         places = data.UnionLayout({"bell": bell_tag(layout), "item": item(layout)})
         tag = data.StructLayout({"cells": 1, "head": 1, "place": places})
         m.submodules.mixer = mixer = Mixer(tag)
+        task = Signal(Task)  # a cycle late: before the first column
+        m.d.sync += task.eq(self.task)
         cells = self._cells = CellEngine(layout)
         m.submodules.cells = ResetInserter(self.forget)(cells)
         wiring.connect(m, wiring.flipped(self.columns), cells.columns)
         m.d.comb += [
             cells.start.eq(self.start),
-            cells.task.eq(self.task),
+            cells.task.eq(task),
             cells.row.eq(self.row),
             cells.cols.eq(self.cols),
             cells.writes.eq(self.writes),

@@ -16,9 +16,9 @@ __all__ = ["TileInputs"]
 class TileInputs(wiring.Component):
     """Take commands of all tiles, and choose the tile whose command is executed.
 
-    A tile is ready when its command is complete. A FORWARD may begin with its first codes, but
-    only while no other tile has a command: one that waits for its codes must not keep another
-    from the work that makes room for them.
+    What is told of the tile in turn is a cycle old. A tile is ready when its command is complete.
+    A FORWARD may begin with its first codes, but only while no other tile has a command: one that
+    waits for its codes must not keep another from the work that makes room for them.
 
     Parameters
     ----------
@@ -29,7 +29,8 @@ class TileInputs(wiring.Component):
     cmd, x, w : ``In``, one a tile
         See :class:`rtl.tile_port.TilePort`.
     following : ``Out``, tile : ``Out``
-        The tile in turn in the next cycle, and in this one. All that follows is of the latter.
+        The tile in turn in the next cycle, and in this one. All that follows is of the latter, and
+        but for ``rows`` and ``columns`` a cycle late.
     ready : ``Out(1)``
         It has a command that can be executed.
     command, available, square, squared, flags, row_beat, rows, column_beat, columns, release
@@ -88,19 +89,21 @@ class TileInputs(wiring.Component):
             ]
         m.d.comb += self.idle.eq(Cat(given.idle for given in inputs).all())
 
-        # of the tile in turn
-        of_tile = [Array(getattr(given, name) for given in inputs) for name in _OF_TILE]
-        m.d.comb += [
-            getattr(self, name).eq(values[self.tile])
-            for name, values in zip(_OF_TILE, of_tile, strict=True)
-        ]
-        m.d.comb += self.ready.eq(ready.bit_select(self.tile, 1))
+        def of_tile(name):
+            return Array(getattr(given, name) for given in inputs)[self.tile]
+
+        m.d.comb += [self.rows.eq(of_tile("rows")), self.columns.eq(of_tile("columns"))]
+        # Everything hangs on these, so that they are registers.
+        names = ("command", "available", "square", "squared", "flags")
+        m.d.sync += [getattr(self, name).eq(of_tile(name)) for name in names]
+        ready_now, stays = ready.bit_select(self.tile, 1), self.following == self.tile
+        m.d.sync += self.ready.eq(ready_now & stays & ~self.release)
 
         # the next one that is ready, from the present one on
         m.d.comb += self.following.eq(self.tile)
         with m.If(self.claim):
             m.d.comb += self.following.eq(self.claimed)
-        with m.Elif(self.release | (self.search & ~self.ready)):
+        with m.Elif(self.release | (self.search & ~self.ready & ~ready_now)):
             with m.Switch(self.tile):
                 for t in range(tiles):
                     with m.Case(t):
@@ -110,6 +113,3 @@ class TileInputs(wiring.Component):
                                 m.d.comb += self.following.eq(other)
         m.d.sync += self.tile.eq(self.following)
         return m
-
-
-_OF_TILE = ("command", "available", "square", "squared", "flags", "rows", "columns")

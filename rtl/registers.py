@@ -22,12 +22,13 @@ def register_layout(register: Register):
 class RegisterFile(wiring.Component):
     """Registers and memory windows of a host.
 
-    Timing, in cycles after the handshake of the address (of address and data, the later one):
+    Timing, in cycles after the handshake of the address; a write waits for its data, of which it is
+    2 after the handshake at least:
 
     ==========================================  ==============================================
-    write: register, pulse, ``en`` and bvalid   2; one write every 2 cycles
+    write: register, pulse, ``en`` and bvalid   3; one write every 3 cycles
     read: ``r_en``, ``counter_index``           1
-    read: rvalid                                3; one read every 4 cycles
+    read: rvalid                                4; one read every 5 cycles
     ==========================================  ==============================================
 
     A write waits until the response before it was taken; reads go on. An error (SLVERR, without
@@ -113,12 +114,22 @@ class RegisterFile(wiring.Component):
         strobes = Signal(WORD // 8, reset_less=True)
         have_address = Signal()
         have_value = Signal()
+        # of the word, as registers: a write enable of every register hangs on them
+        decoded = Signal()
+        exists, when_idle, whole = Signal(), Signal(), Signal()
         write = Signal()
         allowed = Signal()
         m.d.comb += [
             bus.awready.eq(~have_address),
             bus.wready.eq(~have_value),
-            write.eq(have_address & have_value & (~bus.bvalid | bus.bready)),
+            write.eq(decoded & have_value & (~bus.bvalid | bus.bready)),
+            allowed.eq(exists & ~(self.busy & when_idle) & (strobes.all() | ~whole)),
+        ]
+        m.d.sync += [
+            decoded.eq(have_address & ~write),
+            exists.eq(0),
+            when_idle.eq(0),
+            whole.eq(0),
         ]
         with m.If(write):
             m.d.sync += [have_address.eq(0), have_value.eq(0)]
@@ -140,39 +151,50 @@ class RegisterFile(wiring.Component):
             elif entry.access == "pulse":
                 m.d.sync += getattr(self, name).as_value().eq(0)
 
-        with m.Switch(word):
-            for entry in self.registers.entries:
-                if isinstance(entry, Register) and entry.access == "ro":
-                    continue
-                index = word[: (entry.words - 1).bit_length()]
-                with m.Case(self._case(entry)):
-                    exists = index < entry.words
-                    if isinstance(entry, Window):
-                        m.d.comb += allowed.eq(exists & ~self.busy & strobes.all())
-                        with m.If(write & allowed):
-                            m.d.sync += getattr(self, f"{entry.name.lower()}_en").eq(1)
-                        continue
-                    m.d.comb += allowed.eq(exists & ~(self.busy & entry.idle_only))
-                    with m.If(write & allowed):
-                        target = self._element(entry, index)
+        for entry in self.registers.entries:
+            if isinstance(entry, Register) and entry.access == "ro":
+                continue
+            name, index = entry.name.lower(), word[: (entry.words - 1).bit_length()]
+            window = isinstance(entry, Window)
+            with m.If(word.matches(self._case(entry))):
+                m.d.sync += [
+                    exists.eq(index < entry.words),
+                    when_idle.eq(window or entry.idle_only),
+                    whole.eq(window),
+                ]
+            for i in range(1 if window else entry.words):
+                chosen = Signal(name=f"{name}_{i}_chosen")
+                here = word.matches(self._case(entry))
+                m.d.sync += chosen.eq(here if window else here & (index == i))
+                with m.If(write & allowed & chosen):
+                    if window:
+                        m.d.sync += getattr(self, f"{name}_en").eq(1)
+                    else:
+                        target = self._element(entry, i)
                         m.d.sync += target.eq(target & ~written | value & written)
 
     def _read(self, m):
-        """Ask for a word, fetch it in the next cycle, answer in the one after."""
+        """Ask for a word, fetch it in the next cycle, choose it, answer in the one after."""
         bus = self.bus
         word = Signal(len(bus.araddr) - 2, reset_less=True)
         asked = Signal()
-        fetched = Signal()
-        value = Signal(WORD)
-        exists = Signal()
+        fetched, chosen = Signal(), Signal()
+        value, chosen_value = Signal(WORD), Signal(WORD)
+        exists, chosen_exists = Signal(), Signal()
         counter_high = Signal(COUNTER_BITS - WORD)
-        m.d.comb += bus.arready.eq(~(asked | fetched | bus.rvalid))
-        m.d.sync += [asked.eq(bus.arvalid & bus.arready), fetched.eq(asked)]
+        m.d.comb += bus.arready.eq(~(asked | fetched | chosen | bus.rvalid))
+        m.d.sync += [
+            asked.eq(bus.arvalid & bus.arready),
+            fetched.eq(asked),
+            chosen.eq(fetched),
+            chosen_value.eq(value),
+            chosen_exists.eq(exists),
+        ]
         with m.If(bus.arvalid & bus.arready):
             m.d.sync += word.eq(bus.araddr[2:])
-        with m.If(fetched):
-            m.d.sync += [bus.rvalid.eq(1), bus.rdata.eq(Mux(exists, value, 0))]
-            m.d.sync += bus.rresp.eq(Mux(exists, OKAY, SLVERR))
+        with m.If(chosen):
+            m.d.sync += [bus.rvalid.eq(1), bus.rdata.eq(Mux(chosen_exists, chosen_value, 0))]
+            m.d.sync += bus.rresp.eq(Mux(chosen_exists, OKAY, SLVERR))
         with m.Elif(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
 

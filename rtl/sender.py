@@ -24,8 +24,8 @@ def masked(shape, tiles):
 class Sender(wiring.Component):
     """Turn beats that were read into beats for tiles; codes as they are, or as pulse counts.
 
-    Latency 1 cycle, or 4 if they are pulse counts; one beat a cycle. The command goes out with the
-    first beat of every block, or before; a tile may take it after it is offered the beat.
+    Latency 1 cycle, or 4 if they are pulse counts; one beat a cycle. The command goes out a cycle
+    after the first beat of every block enters; a tile may take it after it is offered the beat.
 
     Parameters
     ----------
@@ -89,8 +89,11 @@ class Sender(wiring.Component):
         # Tiles take things when they can; what is before these buffers need not wait to know.
         m.submodules.cmd_skid = cmd = Skid(masked(Command, self.tiles))
         m.submodules.x_skid = x = Skid(masked(Beat(signed(8), self.lanes), self.tiles))
-        wiring.connect(m, cmd.o, wiring.flipped(self.cmd))
         wiring.connect(m, x.o, wiring.flipped(self.x))
+        # its valid is a register too, as that of a beat is
+        m.d.comb += cmd.o.ready.eq(~self.cmd.valid | self.cmd.ready)
+        with m.If(cmd.o.ready):
+            m.d.sync += [self.cmd.valid.eq(cmd.o.valid), self.cmd.payload.eq(cmd.o.payload)]
 
         announced = Signal()  # the command of this block went out
         free = Signal()
@@ -118,7 +121,13 @@ class Sender(wiring.Component):
             leaving.eq(Mux(self.encode, stages[-1].as_value(), stages[0].as_value())),
             encoder.step.eq(free),
             encoder.counting.eq(stages[-1].valid),
-            self.busy.eq(x.i.valid | x.full | cmd.full | or_tree(s.valid for s in stages[1:])),
+            self.busy.eq(
+                x.i.valid
+                | x.full
+                | cmd.full
+                | self.cmd.valid
+                | or_tree(s.valid for s in stages[1:])
+            ),
         ]
         with m.If(free):
             m.d.sync += [b.eq(a) for a, b in pairwise(stages)]

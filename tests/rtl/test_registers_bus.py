@@ -54,7 +54,7 @@ def test_address_and_data_come_in_any_order(aw, w, b):
 
 @pytest.mark.parametrize(("name", "port", "value"), EFFECTS)
 @pytest.mark.parametrize(("aw", "w"), ORDERS)
-def test_write_takes_two_cycles(name, port, value, aw, w):
+def test_write_takes_two_cycles_from_its_data_and_three_from_its_address(name, port, value, aw, w):
     seen = []
 
     def host(pins):
@@ -66,12 +66,12 @@ def test_write_takes_two_cycles(name, port, value, aw, w):
             seen.append((pins[port], pins["bus.bvalid"]))
 
     simulate(RegisterFile(MAP), host, background=[watch])
-    handshake = max(aw, w)
-    assert seen[: handshake + 2] == [(0, 0)] * (handshake + 2)
-    assert seen[handshake + 2] == (value, 1)
+    at = max(aw + 3, w + 2)
+    assert seen[:at] == [(0, 0)] * at
+    assert seen[at] == (value, 1)
 
 
-def test_read_takes_three_cycles_and_a_memory_one_of_them():
+def test_read_takes_four_cycles_and_a_memory_one_of_them():
     seen = []
 
     def host(pins):
@@ -84,7 +84,7 @@ def test_read_takes_three_cycles_and_a_memory_one_of_them():
             pins["store_r_data"] = 0xABCDEF if pins["store_r_en"] else 0x123456
 
     simulate(RegisterFile(MAP), host, background=[memory])
-    assert seen[:4] == [(0, 0), (1, 0), (0, 0), (0, 1)]
+    assert seen[:5] == [(0, 0), (1, 0), (0, 0), (0, 0), (0, 1)]
 
 
 def streamed(channels, n):
@@ -105,12 +105,12 @@ def streamed(channels, n):
     return set(np.diff(at))
 
 
-def test_bus_writes_every_two_cycles():
-    assert streamed(("awvalid", "wvalid", "bready"), 5) == {2}
+def test_bus_writes_every_three_cycles():
+    assert streamed(("awvalid", "wvalid", "bready"), 5) == {3}
 
 
-def test_bus_reads_every_four_cycles():
-    assert streamed(("arvalid", "rready"), 5) == {4}
+def test_bus_reads_every_five_cycles():
+    assert streamed(("arvalid", "rready"), 5) == {5}
 
 
 def test_host_that_takes_no_response_blocks_its_writes_only():
@@ -258,12 +258,12 @@ BENCHES = [
         for order, b in product(ORDERS, (0, 4))
     ),
     *(
-        partial(test_write_takes_two_cycles, *effect, *order)
+        partial(test_write_takes_two_cycles_from_its_data_and_three_from_its_address, *effect, *order)
         for effect, order in product(EFFECTS, ORDERS)
     ),
-    test_read_takes_three_cycles_and_a_memory_one_of_them,
-    test_bus_writes_every_two_cycles,
-    test_bus_reads_every_four_cycles,
+    test_read_takes_four_cycles_and_a_memory_one_of_them,
+    test_bus_writes_every_three_cycles,
+    test_bus_reads_every_five_cycles,
     test_host_that_takes_no_response_blocks_its_writes_only,
     test_host_that_takes_no_word_blocks_its_reads_only,
     *(partial(test_every_address_answers_as_the_map_says, busy) for busy in (0, 1)),

@@ -164,7 +164,18 @@ class CellEngine(wiring.Component):
             with m.Case(Task.DRIFT):
                 m.d.comb += kind.eq(Item.DRIFT)
 
-        m.d.sync += [self.valid.eq(0), self.head.eq(0)]
+        # what is asked for: the sum of two words, a cycle later
+        asks, is_head = Signal(), Signal()
+        left, right = Signal(32), Signal(32)
+        place = Signal.like(self.tag)
+        m.d.sync += [
+            asks.eq(0),
+            is_head.eq(0),
+            self.valid.eq(asks),
+            self.head.eq(is_head),
+            self.word.eq(left + right),
+            self.tag.eq(place),
+        ]
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 with m.If(self.start):
@@ -172,16 +183,16 @@ class CellEngine(wiring.Component):
                     m.next = "HEADS"
             with m.State("HEADS"):
                 with m.If(asked < 3):
-                    m.d.sync += [asked.eq(asked + 1), self.valid.eq(1), self.head.eq(1)]
+                    m.d.sync += [asked.eq(asked + 1), asks.eq(1), is_head.eq(1)]
                 with m.Switch(asked):
                     with m.Case(0):
-                        m.d.sync += self.word.eq(key[Stream.WRITE] + self.writes)
+                        m.d.sync += [left.eq(key[Stream.WRITE]), right.eq(self.writes)]
                     with m.Case(1):
                         plus_key = Mux(drift, key[Stream.DRIFT_PLUS], key[Stream.RESPONSE_PLUS])
-                        m.d.sync += self.word.eq(plus_key + self.row)
+                        m.d.sync += [left.eq(plus_key), right.eq(self.row)]
                     with m.Case(2):
                         minus_key = Mux(drift, key[Stream.DRIFT_MINUS], key[Stream.RESPONSE_MINUS])
-                        m.d.sync += self.word.eq(minus_key + self.row)
+                        m.d.sync += [left.eq(minus_key), right.eq(self.row)]
                 with m.If(self.head_valid):
                     m.d.sync += [got.eq(got + 1), heads[got].eq(self.head_word)]
                     with m.If(got == 2):
@@ -228,13 +239,14 @@ class CellEngine(wiring.Component):
         m.d.comb += paired.eq(Mux(pair & on_minus, second_head, head))
         with m.If(issue):
             m.d.sync += [
-                self.valid.eq(1),
-                self.word.eq(paired + Mux(pair, step.data << 1, step.data)[:32]),
-                self.tag.kind.eq(kind),
-                self.tag.minus.eq(on_minus),
-                self.tag.beat.eq(current.beat),
-                self.tag.lane.eq(current.lane),
-                self.tag.code.eq(code),
+                asks.eq(1),
+                left.eq(paired),
+                right.eq(Mux(pair, step.data << 1, step.data)),
+                place.kind.eq(kind),
+                place.minus.eq(on_minus),
+                place.beat.eq(current.beat),
+                place.lane.eq(current.lane),
+                place.code.eq(code),
             ]
         with m.If(~fsm.ongoing("IDLE")):
             m.d.comb += self.busy.eq(1)

@@ -155,12 +155,16 @@ class Link(wiring.Component):
         length = Signal.like(executor.length)  # of the response that is kept
         answer = Signal(FrameHead)
         opens, asks, repeats, follows = Signal(), Signal(), Signal(), Signal()
+        seen = Signal()  # the frame is there since a cycle at least, and these are of it
         head = receiver.head
-        m.d.comb += [
+        m.d.sync += [
             opens.eq(head.kind == Kind.OPEN),
             asks.eq((head.kind == Kind.REQUEST) & opened),
             repeats.eq(head.sequence == last),
             follows.eq(head.sequence == (last + 1)[:8]),
+            seen.eq(receiver.frame),
+        ]
+        m.d.comb += [
             sender.head.eq(answer),
             response.length.eq(answer.words),
         ]
@@ -172,7 +176,7 @@ class Link(wiring.Component):
                     with m.If(receiver.damaged):
                         m.d.sync += answer.kind.eq(Kind.DAMAGED)
                         m.next = "SEND"
-                    with m.Elif(receiver.frame):
+                    with m.Elif(receiver.frame & seen):
                         m.d.sync += answer.kind.eq(Kind.REFUSED)
                         m.next = "SEND"
                         with m.If(asks & repeats):

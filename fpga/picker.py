@@ -18,7 +18,7 @@ def pick(beats, lanes, bits):
 class Picker(wiring.Component):
     """Pick the codes of a vector in order, or only those that are not zero.
 
-    Latency 2 cycles from ``start``, then one code a cycle; a beat without a code takes a cycle.
+    Latency 3 cycles from ``start``, then one code a cycle; a beat without a code takes a cycle.
 
     Parameters
     ----------
@@ -63,15 +63,18 @@ class Picker(wiring.Component):
         mask, codes, beat = Signal(self.lanes), Signal.like(self.codes), Signal.like(self.beat)
         lowest, rest = Signal(self.lanes), Signal(self.lanes)
         pop, load = Signal(), Signal()
-        wanted = Cat((self.all | self.codes[k].any()) & (left > k) for k in range(self.lanes))
+        # the next beat, looked up ahead, and which of its codes are in the vector
+        fetched, there = Signal(), Signal(self.lanes)
+        ahead, ahead_beat = Signal.like(self.codes), Signal.like(self.beat)
+        fetch = Signal()
+        wanted = Cat((self.all | ahead[k].any()) & there[k] for k in range(self.lanes))
         m.d.comb += [
             rest.eq(mask & (mask - 1)),
             lowest.eq(mask & ~rest),
             pop.eq(mask.any() & (~self.o.valid | self.o.ready)),
-            load.eq(
-                left.any() & (self.beat < self.available) & (~mask.any() | (pop & ~rest.any()))
-            ),
-            self.busy.eq(left.any() | mask.any() | self.o.valid),
+            load.eq(fetched & (~mask.any() | (pop & ~rest.any()))),
+            fetch.eq(left.any() & (self.beat < self.available) & (~fetched | load)),
+            self.busy.eq(left.any() | fetched | mask.any() | self.o.valid),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
@@ -88,11 +91,19 @@ class Picker(wiring.Component):
         with m.If(load):
             m.d.sync += [
                 mask.eq(wanted),
-                codes.eq(self.codes),
-                beat.eq(self.beat),
+                codes.eq(ahead),
+                beat.eq(ahead_beat),
+                fetched.eq(0),
+            ]
+        with m.If(fetch):
+            m.d.sync += [
+                fetched.eq(1),
+                ahead.eq(self.codes),
+                ahead_beat.eq(self.beat),
+                there.eq(Cat(left > k for k in range(self.lanes))),
                 self.beat.eq(self.beat + 1),
                 left.eq(Mux(left > self.lanes, left - self.lanes, 0)),
             ]
         with m.If(self.start):
-            m.d.sync += [left.eq(self.count), self.beat.eq(0), mask.eq(0)]
+            m.d.sync += [left.eq(self.count), self.beat.eq(0), mask.eq(0), fetched.eq(0)]
         return m

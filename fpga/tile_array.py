@@ -160,7 +160,8 @@ class TileArray(wiring.Component):
             cells.bell.eq(mixer.bell),
             cells.bell_item.eq(mixer.bell_tag.place.item),
         ]
-        paused, writes = cells.busy, C(0)
+        paused, writes = Signal(), C(0)
+        m.d.sync += paused.eq(cells.busy)  # a cycle late: before the first word of the cells
         asked, place = mixer.word_tag.place.bell, mixer.bell_tag.place.bell
         # the last layers first: they convert again before the first ones do
         for t in reversed(range(len(layout.tiles))):

@@ -2,7 +2,7 @@
 """What an emulated tile has been given: the command that it executes, and the next one."""
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -80,6 +80,12 @@ class TileInput(wiring.Component):
         flags = Array(Signal(layout.words, name=f"flags_{i}") for i in range(2))
         used, complete, squared = Signal(2), Signal(2), Signal(2)
 
+        # a beat comes from far: it is kept in a register
+        x = stream.Signature(self.x.payload.shape()).create()
+        m.d.comb += self.x.ready.eq(~x.valid | x.ready)
+        with m.If(self.x.ready):
+            m.d.sync += [x.valid.eq(self.x.valid), x.payload.eq(self.x.payload)]
+
         # --- the vectors: rows a beat a word, columns with a write enable for every narrow beat
         row_bits = (layout.row_beats - 1).bit_length()
         col_bits = (layout.words - 1).bit_length()
@@ -111,13 +117,13 @@ class TileInput(wiring.Component):
         m.d.comb += [
             row_write.data.eq(codes),
             square.codes.eq(codes),
-            square.last.eq(self.x.p.last),
+            square.last.eq(x.p.last),
         ]
         on_rows = Signal()
         for k in range(lanes):
             in_rows, in_cols = (k < (n - 1) % lanes + 1 for n in (layout.rows, layout.cols))
-            there = ~self.x.p.last | Mux(on_rows, in_rows, in_cols)
-            m.d.comb += codes[k].eq(Mux(there, self.x.p.data[k], 0))
+            there = ~x.p.last | Mux(on_rows, in_rows, in_cols)
+            m.d.comb += codes[k].eq(Mux(there, x.p.data[k], 0))
 
         some = Signal()  # the beat has a code that is not zero
         with m.If(col_write.en.any()):
@@ -151,11 +157,11 @@ class TileInput(wiring.Component):
 
             with m.State("ROWS"):
                 m.d.comb += on_rows.eq(1)
-                m.d.comb += self.x.ready.eq(square.ready | ~converts)
-                with m.If(self.x.valid & self.x.ready):
+                m.d.comb += x.ready.eq(square.ready | ~converts)
+                with m.If(x.valid & x.ready):
                     m.d.comb += [row_write.en.eq(1), square.take.eq(converts)]
                     m.d.sync += [at.eq(at + 1), available[fill].eq(at + 1)]
-                    with m.If(self.x.p.last):
+                    with m.If(x.p.last):
                         m.d.sync += at.eq(0)
                         m.next = "COLUMNS"
                         with m.If(converts):
@@ -165,16 +171,16 @@ class TileInput(wiring.Component):
                 m.d.comb += [
                     word.eq(at),
                     some.eq(codes.as_value().any()),
-                    self.x.ready.eq(square.ready | ~converts),
+                    x.ready.eq(square.ready | ~converts),
                     col_write.data.eq(Cat(Cat(code, C(0, COLUMN - 8)) for code in codes)),
                 ]
-                with m.If(self.x.valid & self.x.ready):
+                with m.If(x.valid & x.ready):
                     m.d.comb += [
                         col_write.en.eq(-1),
                         square.take.eq(converts),
                     ]
                     m.d.sync += at.eq(at + 1)
-                    with m.If(self.x.p.last):
+                    with m.If(x.p.last):
                         with m.If(converts):  # BACKWARD may begin
                             m.d.sync += complete.bit_select(fill, 1).eq(1)
                             m.next = "SQUARES"

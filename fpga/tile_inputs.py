@@ -33,6 +33,8 @@ class TileInputs(wiring.Component):
         but for ``rows`` and ``columns`` a cycle late.
     ready : ``Out(1)``
         It has a command that can be executed.
+    upcoming : ``Out(4)``
+        Operation of ``command`` in the next cycle.
     command, available, square, squared, flags, row_beat, rows, column_beat, columns, release
         See :class:`fpga.tile_input.TileInput`.
     search : ``In(1)``
@@ -54,6 +56,7 @@ class TileInputs(wiring.Component):
             "following": Out(number),
             "tile": Out(number),
             "ready": Out(1),
+            "upcoming": Out(4),
             "command": Out(Command),
             "available": Out(range(layout.beats + 1)),
             "square": Out(layout.square_bits),
@@ -92,7 +95,12 @@ class TileInputs(wiring.Component):
         def of_tile(name):
             return Array(getattr(given, name) for given in inputs)[self.tile]
 
-        m.d.comb += [self.rows.eq(of_tile("rows")), self.columns.eq(of_tile("columns"))]
+        operations = Array(given.command.op for given in inputs)
+        m.d.comb += [
+            self.rows.eq(of_tile("rows")),
+            self.columns.eq(of_tile("columns")),
+            self.upcoming.eq(operations[self.tile]),
+        ]
         # Everything hangs on these, so that they are registers.
         names = ("command", "available", "square", "squared", "flags")
         m.d.sync += [getattr(self, name).eq(of_tile(name)) for name in names]

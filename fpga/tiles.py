@@ -5,6 +5,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from rtl.reduce import or_tree
 from rtl.tile_port import TileOp, TilePort
 
 from .amplitude import Amplitude
@@ -143,14 +144,16 @@ class EmulatedTiles(wiring.Component):
         # --- registers of the tile in turn
         negative, drift_due = Signal(), Signal()
         writes, r_data, keys = Signal(32), Signal(32), Signal.like(array.keys)
-        for name, signal in (
-            ("negative", negative),
-            ("drift_due", drift_due),
-            ("writes", writes),
-            ("keys", keys),
-            ("r_data", r_data),
-        ):
-            m.d.comb += signal.eq(Array(getattr(each, name) for each in all_registers)[tile])
+
+        def of_tile(name):
+            return Array(getattr(each, name) for each in all_registers)[tile]
+
+        m.d.comb += [drift_due.eq(of_tile("drift_due")), r_data.eq(of_tile("r_data"))]
+        m.d.sync += [
+            negative.eq(of_tile("negative")),
+            writes.eq(of_tile("writes")),
+            keys.eq(of_tile("keys")),
+        ]
         written = Signal()  # one of them, by the host
         events = {name: Signal(name=f"event_{name}") for name in TileRegisters.EVENTS}
         for t, each in enumerate(all_registers):
@@ -166,26 +169,34 @@ class EmulatedTiles(wiring.Component):
             ]
 
         command = given.command
-        op = command.op
+
+        def is_op(*ops):
+            """Return a register that says whether the operation is one of ``ops``."""
+            out = Signal(name="is_" + "_".join(op.name.lower() for op in ops))
+            m.d.sync += out.eq(or_tree([given.upcoming == op for op in ops]))
+            return out
+
+        forward, backward, read = (
+            is_op(op) for op in (TileOp.FORWARD, TileOp.BACKWARD, TileOp.READ)
+        )
+        converts = is_op(TileOp.FORWARD, TileOp.BACKWARD, TileOp.READ)
+        ages, programs, inits = (is_op(op) for op in (TileOp.AGE, TileOp.PROGRAM, TileOp.INIT))
         drift_row = Signal(range(layout.most(lambda each: each.rows)))
         cells = Signal()  # cells are handled one by one
-        forward, backward, read = (op == o for o in (TileOp.FORWARD, TileOp.BACKWARD, TileOp.READ))
-        converts = forward | backward | read
-
         all_words = size([(1 << each.words) - 1 for each in layout.tiles])
 
         # --- rows and columns to visit
         single = Signal()  # the row of the command is to be visited
-        dense = Signal()
         m.d.comb += [
-            dense.eq((op == TileOp.AGE) | (op == TileOp.INIT) | backward),
-            picker.all.eq(dense),
+            picker.all.eq(is_op(TileOp.AGE, TileOp.INIT, TileOp.BACKWARD)),
             picker.count.eq(Mux(cells, cols, rows)),
             picker.available.eq(Mux(forward, given.available, layout.beats)),
             given.row_beat.eq(picker.beat),
             given.column_beat.eq(Mux(cells, picker.beat, walker.visit.word)),
             walker.tile.eq(tile),
-            walker.wanted.eq(given.flags | Mux(forward | read | (op == TileOp.AGE), all_words, 0)),
+            walker.wanted.eq(
+                given.flags | Mux(is_op(TileOp.FORWARD, TileOp.READ, TileOp.AGE), all_words, 0)
+            ),
         ]
         for k in range(layout.lanes):
             row = given.rows[k]
@@ -215,24 +226,23 @@ class EmulatedTiles(wiring.Component):
             ]
 
         # --- the array
-        task = Signal(Task)
-        with m.Switch(op):
+        task, mode = Signal(Task), Signal(Mode)
+        with m.Switch(given.upcoming):
             with m.Case(TileOp.PROGRAM):
-                m.d.comb += task.eq(Task.PROGRAM)
+                m.d.sync += task.eq(Task.PROGRAM)
             with m.Case(TileOp.INIT):
-                m.d.comb += task.eq(Task.INIT)
+                m.d.sync += task.eq(Task.INIT)
             with m.Default():
-                m.d.comb += task.eq(Task.DRIFT)
-        mode = Signal(Mode)
-        with m.Switch(op):
+                m.d.sync += task.eq(Task.DRIFT)
+        with m.Switch(given.upcoming):
             with m.Case(TileOp.BACKWARD):
-                m.d.comb += mode.eq(Mode.BACKWARD)
+                m.d.sync += mode.eq(Mode.BACKWARD)
             with m.Case(TileOp.UPDATE, TileOp.TUNE):
-                m.d.comb += mode.eq(Mode.STEP)
+                m.d.sync += mode.eq(Mode.STEP)
             with m.Case(TileOp.AGE):
-                m.d.comb += mode.eq(Mode.LEAK)
+                m.d.sync += mode.eq(Mode.LEAK)
             with m.Default():
-                m.d.comb += mode.eq(Mode.FORWARD)
+                m.d.sync += mode.eq(Mode.FORWARD)
         kind, converter = Signal(2), Signal(range(KINDS * len(layout.tiles)))
         first_converter = size([KINDS * t for t in range(len(layout.tiles))])
         m.d.comb += [
@@ -249,7 +259,7 @@ class EmulatedTiles(wiring.Component):
             array.visit.eq(walker.visit),
             array.celled.eq(cells),
             array.task.eq(task),
-            array.row.eq(Mux(op == TileOp.AGE, drift_row, command.row)),
+            array.row.eq(Mux(ages, drift_row, command.row)),
             array.columns_busy.eq(picker.busy),
             array.cols.eq(cols),
             array.writes.eq(writes),
@@ -283,9 +293,11 @@ class EmulatedTiles(wiring.Component):
             size([each.row_beats - 1 for each in layout.tiles]),
             size([each.words - 1 for each in layout.tiles]),
         )
-        drawn = Signal()  # the noise of all lines
-        m.d.comb += drawn.eq(Array(array.drawn)[tile] >= Mux(backward, rows, cols))
-        empty_output = Array(output.empty for output in outputs)[tile]
+        drawn, taken = Signal(), Signal()  # noise of all lines; results of the tile before
+        m.d.sync += [
+            drawn.eq(Array(array.drawn)[tile] >= Mux(backward, rows, cols)),
+            taken.eq(Array(output.empty for output in outputs)[tile]),
+        ]
         wait = Signal(range(_HOST_LATENCY))
         m.d.comb += [array.beat.eq(beat), array.bell.eq(size(layout.first_bell[:-1]) + beat)]
 
@@ -296,15 +308,24 @@ class EmulatedTiles(wiring.Component):
         # Stages that must be empty before what follows may begin. It takes some cycles to reach the
         # same place: sums are read 3 after the decision to convert, and the next visit comes 5
         # after it, or 4 after an end without one, when all stages must be empty: modes do not mix.
-        behind = Mux(forward | read, 0b11111, Mux(backward, 0b1111111, 0b111111))
-        behind = Mux(op == TileOp.AGE, (1 << STEP_STAGE + 1) - 1, behind)
+        # Looked at a cycle ahead, so that they are one less.
+        behind, over = Signal(STEP_STAGE + 1), Signal()
+        with m.If(forward | read):
+            m.d.comb += behind.eq(0b1111)
+        with m.Elif(backward):
+            m.d.comb += behind.eq(0b111111)
+        with m.Elif(ages):
+            m.d.comb += behind.eq(-1)
+        with m.Else():
+            m.d.comb += behind.eq(0b11111)
+        m.d.sync += over.eq(~(array.moving & behind).any())
 
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.sync += [asked.eq(0), empty.eq(1), beat.eq(0), drift_row.eq(0), wait.eq(0)]
                 m.d.comb += given.search.eq(1)
                 with m.If(given.ready):
-                    with m.Switch(op):
+                    with m.Switch(command.op):
                         with m.Case(TileOp.POLARITY):
                             m.d.comb += events["polarity"].eq(1)
                             done()
@@ -313,9 +334,8 @@ class EmulatedTiles(wiring.Component):
                             m.d.sync += single.eq(1)
                             m.next = "WALK"
                         with m.Case(TileOp.PROGRAM, TileOp.INIT):
-                            m.d.comb += cells.eq(1)
-                            m.d.comb += [picker.start.eq(1), array.start.eq(1)]
-                            m.next = "CELLS"
+                            m.d.sync += cells.eq(1)
+                            m.next = "ROW"
                         with m.Default():
                             m.d.comb += [picker.start.eq(1), walker.start.eq(1)]
                             m.next = "WALK"
@@ -341,11 +361,11 @@ class EmulatedTiles(wiring.Component):
                 with m.If(converts & ~asked & (given.squared | read)):
                     m.d.comb += amplitude.start.eq(1)
                     m.d.sync += asked.eq(1)
-                with m.If(~(array.moving & behind).any()):
+                with m.If(over):
                     with m.If(converts):
-                        with m.If(asked & amplitude.done & drawn & empty_output):
+                        with m.If(asked & amplitude.done & drawn & taken):
                             m.next = "CONVERT"
-                    with m.Elif(op == TileOp.AGE):
+                    with m.Elif(ages):
                         m.d.comb += events["tick"].eq(1)
                         m.next = "AGED"
                     with m.Else():
@@ -359,14 +379,22 @@ class EmulatedTiles(wiring.Component):
                     m.d.comb += events["convert"].eq(1)
                     done()
 
+            with m.State("ROW"):
+                m.d.comb += [picker.start.eq(1), array.start.eq(1)]
+                m.next = "CELLS"
             with m.State("CELLS"):
-                m.d.comb += cells.eq(1)
                 with m.If(~array.busy):
-                    m.d.comb += [
-                        events["program"].eq(op == TileOp.PROGRAM),
-                        events["init"].eq(op == TileOp.INIT),
-                    ]
-                    done()
+                    with m.If(ages):
+                        m.d.sync += drift_row.eq(drift_row + 1)
+                        m.next = "ROW"
+                        with m.If(drift_row == rows - 1):
+                            m.d.comb += events["drift"].eq(1)
+                            m.d.sync += cells.eq(0)
+                            m.next = "AGED"
+                    with m.Else():
+                        m.d.comb += [events["program"].eq(programs), events["init"].eq(inits)]
+                        m.d.sync += cells.eq(0)
+                        done()
 
             # the age has changed: the table of drift steps answers a cycle later
             with m.State("AGED"):
@@ -376,22 +404,10 @@ class EmulatedTiles(wiring.Component):
             with m.State("DUE"):
                 m.d.sync += drift_row.eq(0)
                 with m.If(drift_due):
+                    m.d.sync += cells.eq(1)
                     m.next = "ROW"
                 with m.Else():
                     done()
-            with m.State("ROW"):
-                m.d.comb += cells.eq(1)
-                m.d.comb += [picker.start.eq(1), array.start.eq(1)]
-                m.next = "DRIFT"
-            with m.State("DRIFT"):
-                m.d.comb += cells.eq(1)
-                with m.If(~array.busy):
-                    m.d.sync += drift_row.eq(drift_row + 1)
-                    m.next = "ROW"
-                    with m.If(drift_row == rows - 1):
-                        m.d.comb += events["drift"].eq(1)
-                        m.next = "AGED"
-
         working = ~fsm.ongoing("IDLE") & ~fsm.ongoing("HOST")
         m.d.comb += events["active"].eq((forward | backward) & working)
 

@@ -301,9 +301,9 @@ class ChipController(wiring.Component):
             statistics.clear.eq(regs.control.clear_counters),
             statistics.index.eq(regs.counter_index),
             regs.counter_value.eq(statistics.value),
-            statistics.phase.eq(Mux(sequencer.running, word.op, IDLE)),
         ]
         m.d.sync += [  # a cycle late
+            statistics.phase.eq(Mux(sequencer.running, word.op, IDLE)),
             statistics.layer.eq(vectors.events),
             events.examples.eq(scored),
             events.correct.eq(scored & correct),

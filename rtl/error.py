@@ -16,7 +16,8 @@ class Scorer(wiring.Component):
     """Find the neuron with the largest sum; the lowest index wins ties.
 
     Golden: :meth:`golden.machine.Machine.error`. ``answer`` is valid
-    ``latency`` cycles after the last beat: two, and one for each doubling of the lanes beyond two.
+    ``latency`` cycles after the last beat: three, and one for each doubling of the lanes beyond
+    two.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ class Scorer(wiring.Component):
 
     def __init__(self, lanes):
         self.lanes = lanes
-        self.latency = 1 + max(1, (lanes - 1).bit_length())
+        self.latency = 2 + max(1, (lanes - 1).bit_length())
         super().__init__({
             "start": In(1),
             "codes": In(data.ArrayLayout(signed(8), lanes)),
@@ -50,12 +51,13 @@ class Scorer(wiring.Component):
         found = []
         for k in range(self.lanes):
             code = Signal(signed(8), name=f"code_{k}")
-            m.d.comb += code.eq(Mux(is_below(k, self.count), self.codes[k], lowest))
+            m.d.sync += code.eq(Mux(is_below(k, self.count), self.codes[k], lowest))
             found.append((Const(k, range(max(2, self.lanes))), code))
 
-        # a register after every comparison of the tree
-        en, count = self.en, self.count
-        for _ in range(self.latency - 1):
+        # a register before and after every comparison of the tree
+        en, count = Signal(), Signal.like(self.count)
+        m.d.sync += [en.eq(self.en & ~self.start), count.eq(self.count)]
+        for _ in range(self.latency - 2):
             groups = [found[k : k + 2] for k in range(0, len(found), 2)]
             found = []
             for group in groups:

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from golden.register_map import WORD, Register, RegisterMap, Window
 
 from .axi import OKAY, SLVERR, AxiLite
+from .reduce import or_tree
 from .statistics import COUNTER_BITS
 
 __all__ = ["RegisterFile", "register_layout"]
@@ -198,24 +199,37 @@ class RegisterFile(wiring.Component):
         with m.Elif(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
 
-        with m.Switch(word):
-            for entry in self.registers.entries:
-                name = entry.name.lower()
-                index = word[: (entry.words - 1).bit_length()]
-                with m.Case(self._case(entry)):
-                    m.d.comb += exists.eq(index < entry.words)
-                    if isinstance(entry, Window):
-                        if entry.readable:
-                            m.d.comb += exists.eq((index < entry.words) & ~self.busy)
-                            m.d.comb += value.eq(getattr(self, f"{name}_r_data"))
-                    elif name == "counter_low":
-                        m.d.comb += value.eq(self.counter_value)
-                        with m.If(fetched & exists):
-                            m.d.sync += counter_high.eq(self.counter_value[WORD:])
-                    elif name == "counter_high":
-                        m.d.comb += value.eq(counter_high)
-                    elif entry.access != "pulse":
-                        m.d.comb += value.eq(self._element(entry, index))
+        # decoded while it is being fetched
+        there, when_idle = Signal(), Signal()
+        m.d.sync += [there.eq(0), when_idle.eq(0)]
+        m.d.comb += exists.eq(there & ~(self.busy & when_idle))
+        values = []
+        for entry in self.registers.entries:
+            name = entry.name.lower()
+            index = word[: (entry.words - 1).bit_length()]
+            here = word.matches(self._case(entry))
+            with m.If(here):
+                m.d.sync += there.eq(index < entry.words)
+                if isinstance(entry, Window) and entry.readable:
+                    m.d.sync += when_idle.eq(1)
+            if isinstance(entry, Window):
+                sources = [getattr(self, f"{name}_r_data")] if entry.readable else []
+            elif name == "counter_low":
+                sources = [self.counter_value[:WORD]]
+            elif name == "counter_high":
+                sources = [counter_high]
+            elif entry.access == "pulse":
+                sources = []
+            else:
+                sources = [self._element(entry, i) for i in range(entry.words)]
+            for i, source in enumerate(sources):
+                asks = Signal(name=f"{name}_{i}_asked")
+                m.d.sync += asks.eq(here & (index == i) if len(sources) > 1 else here)
+                values.append(Mux(asks, source, 0))
+                if name == "counter_low":
+                    with m.If(fetched & exists & asks):
+                        m.d.sync += counter_high.eq(self.counter_value[WORD:])
+        m.d.comb += value.eq(or_tree(values))
 
         for entry in self.registers.entries:
             name = entry.name.lower()

@@ -101,7 +101,7 @@ def test_scorer_matches_machine(lanes, stall):
         assert golden(vector, 0, answer)[0]
 
 
-@pytest.mark.parametrize(("lanes", "latency"), [(1, 2), (2, 2), (4, 3), (16, 5), (64, 7), (128, 8)])
+@pytest.mark.parametrize(("lanes", "latency"), [(1, 3), (2, 3), (4, 4), (16, 6), (64, 8), (128, 9)])
 def test_scorer_latency(lanes, latency):
     seen = []
 

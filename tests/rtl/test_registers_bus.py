@@ -258,7 +258,9 @@ BENCHES = [
         for order, b in product(ORDERS, (0, 4))
     ),
     *(
-        partial(test_write_takes_two_cycles_from_its_data_and_three_from_its_address, *effect, *order)
+        partial(
+            test_write_takes_two_cycles_from_its_data_and_three_from_its_address, *effect, *order
+        )
         for effect, order in product(EFFECTS, ORDERS)
     ),
     test_read_takes_four_cycles_and_a_memory_one_of_them,

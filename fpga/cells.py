@@ -148,12 +148,13 @@ class CellEngine(wiring.Component):
         plus, minus = current.code[:7], current.code[7:]
         second, on_minus = Signal(), Signal()  # where in the column we are
         code = Signal(7)
+        plus_sets, minus_sets, with_minus = Signal(), Signal(), Signal()  # of the column
         sets, more, issue = Signal(), Signal(), Signal()
         kind, after = Signal(Item), Signal()  # after: the next item is of another column
         m.d.comb += [
             code.eq(Mux(on_minus, minus, plus)),
-            sets.eq((task == Task.PROGRAM) & (code != RESET)),
-            more.eq(~on_minus & Mux(task == Task.PROGRAM, minus != HOLD, task == Task.DRIFT)),
+            sets.eq(Mux(on_minus, minus_sets, plus_sets)),
+            more.eq(~on_minus & with_minus),
             after.eq(~(sets & ~second) & ~more),
         ]
         with m.Switch(task):
@@ -214,13 +215,19 @@ class CellEngine(wiring.Component):
 
         take = self.columns.valid & self.columns.ready
         m.d.comb += [
-            step.addr.eq(Mux(self.columns.ready & self.columns.valid, self._column(), self.cols)),
+            step.addr.eq(Mux(self.columns.valid, self._column(), self.cols)),
             step.en.eq(~loaded | after),
         ]
         with m.If(take):
             m.d.sync += [current.eq(self.columns.payload), loaded.eq(1), second.eq(0)]
-            held = (task == Task.PROGRAM) & (self.columns.p.code[:7] == HOLD)
-            m.d.sync += on_minus.eq(held)
+            first, second_code = self.columns.p.code[:7], self.columns.p.code[7:]
+            programs = task == Task.PROGRAM
+            m.d.sync += [
+                on_minus.eq(programs & (first == HOLD)),
+                plus_sets.eq(programs & (first != RESET)),
+                minus_sets.eq(programs & (second_code != RESET)),
+                with_minus.eq(Mux(programs, second_code != HOLD, task == Task.DRIFT)),
+            ]
         with m.Elif(issue):
             with m.If(sets & ~second):
                 m.d.sync += second.eq(1)

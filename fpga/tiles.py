@@ -6,6 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.reduce import or_tree
+from rtl.skid import Skid
 from rtl.tile_port import TileOp, TilePort
 
 from .amplitude import Amplitude
@@ -148,8 +149,9 @@ class EmulatedTiles(wiring.Component):
         def of_tile(name):
             return Array(getattr(each, name) for each in all_registers)[tile]
 
-        m.d.comb += [drift_due.eq(of_tile("drift_due")), r_data.eq(of_tile("r_data"))]
+        m.d.comb += r_data.eq(of_tile("r_data"))
         m.d.sync += [
+            drift_due.eq(of_tile("drift_due")),
             negative.eq(of_tile("negative")),
             writes.eq(of_tile("writes")),
             keys.eq(of_tile("keys")),
@@ -202,11 +204,13 @@ class EmulatedTiles(wiring.Component):
             row = given.rows[k]
             code = Cat(row, row[-1].replicate(COLUMN - 8))
             m.d.comb += picker.codes[k].eq(Mux(cells, given.columns[k], code))
+        m.submodules.columns = columns = Skid(picker.o.payload.shape())
+        wiring.connect(m, columns.o, array.columns)
         with m.If(cells):
             m.d.comb += [
-                array.columns.valid.eq(picker.o.valid),
-                array.columns.payload.eq(picker.o.payload),
-                picker.o.ready.eq(array.columns.ready),
+                columns.i.valid.eq(picker.o.valid),
+                columns.i.payload.eq(picker.o.payload),
+                picker.o.ready.eq(columns.i.ready),
             ]
         with m.Elif(single):
             m.d.comb += [
@@ -260,7 +264,7 @@ class EmulatedTiles(wiring.Component):
             array.celled.eq(cells),
             array.task.eq(task),
             array.row.eq(Mux(ages, drift_row, command.row)),
-            array.columns_busy.eq(picker.busy),
+            array.columns_busy.eq(picker.busy | columns.full),
             array.cols.eq(cols),
             array.writes.eq(writes),
             array.keys.eq(keys),
@@ -396,10 +400,12 @@ class EmulatedTiles(wiring.Component):
                         m.d.sync += cells.eq(0)
                         done()
 
-            # the age has changed: the table of drift steps answers a cycle later
+            # the age has changed: the table of drift steps is looked up in three cycles
             with m.State("AGED"):
                 m.next = "LOOK"
             with m.State("LOOK"):
+                m.next = "FIND"
+            with m.State("FIND"):
                 m.next = "DUE"
             with m.State("DUE"):
                 m.d.sync += drift_row.eq(0)

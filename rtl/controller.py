@@ -16,6 +16,7 @@ from .loader import Loader
 from .reduce import or_tree
 from .registers import RegisterFile
 from .sequencer import Sequencer
+from .skid import Skid
 from .statistics import IDLE, Statistics
 from .supervisor import Supervisor
 from .tile_port import TileOp, TilePort
@@ -119,7 +120,7 @@ class ChipController(wiring.Component):
         negative = intervals.negative
         scored = Signal()
         m.d.comb += [
-            scored.eq(finish & op(Op.ERROR)),
+            scored.eq(sequencer.over & op(Op.ERROR)),
             intervals.scored.eq(scored),
             intervals.transferred.eq(control.finish & op(Op.TRANSFER)),
             intervals.invert.eq(regs.transfer.invert),
@@ -256,7 +257,12 @@ class ChipController(wiring.Component):
             wiring.connect(m, port.r, unit.r)
 
         # --- transfer
+        goals = Skid(unsigned(16))
+        m.submodules.goals = reset(goals)
         m.d.comb += [
+            goals.i.payload.eq(self.goals.tdata),
+            goals.i.valid.eq(self.goals.tvalid),
+            self.goals.tready.eq(goals.i.ready),
             control.start.eq(sequencer.launch & op(Op.TRANSFER, Op.WRITE)),
             control.from_host.eq(op(Op.WRITE)),
             control.used.eq(used),
@@ -289,11 +295,11 @@ class ChipController(wiring.Component):
                 control.counts[t].tune_pulses.eq(unit.tune_pulses),
                 control.counts[t].error_sq.eq(unit.error_sq),
                 control.counts[t].failed.eq(unit.failed),
-                unit.goals.payload.eq(self.goals.tdata),
-                unit.goals.valid.eq(self.goals.tvalid & control.turn[t]),
+                unit.goals.payload.eq(goals.o.payload),
+                unit.goals.valid.eq(goals.o.valid & control.turn[t]),
             ]
         goal_ready = or_tree([u.goals.ready & control.turn[t] for t, u in enumerate(units)])
-        m.d.comb += self.goals.tready.eq(goal_ready)
+        m.d.comb += goals.o.ready.eq(goal_ready)
 
         # --- counters
         events = statistics.chip

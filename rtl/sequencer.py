@@ -51,6 +51,8 @@ class Sequencer(wiring.Component):
         Some unit works: from the cycle after ``launch`` on.
     finish : ``Out(1)``
         1 for the cycle in which an instruction ends.
+    over : ``Out(1)``
+        As ``finish``, of those that units worked on; it is there sooner in the cycle.
     ready : ``In(1)``, take : ``Out(1)``
         An example is there; use it.
     nonzero : ``In(1)``
@@ -77,6 +79,7 @@ class Sequencer(wiring.Component):
             "launch": Out(1),
             "busy": In(1),
             "finish": Out(1),
+            "over": Out(1),
             "ready": In(1),
             "take": Out(1),
             "nonzero": In(1),
@@ -165,5 +168,6 @@ class Sequencer(wiring.Component):
 
             with m.State("WAIT"):
                 with m.If(~self.busy):
+                    m.d.comb += self.over.eq(1)
                     go_on()
         return m

@@ -35,7 +35,7 @@ class Script:
         bits |= {"age_due": self.rng.randrange(2), "transfer_due": self.rng.randrange(2)}
         bits |= {"start": 0, "start_pc": self.rng.randrange(256), "stop": 0, "rst": 0}
         bits |= {"examples": self.rng.randrange(1, 9)}
-        expected = dict.fromkeys(("done", "launch", "finish", "take", "bad"), 0)
+        expected = dict.fromkeys(("done", "launch", "finish", "over", "take", "bad"), 0)
         self.cycles.append((bits | inputs, expected | {"running": 1} | outputs))
 
     def idle(self, n=1, **inputs):
@@ -90,7 +90,7 @@ class Script:
                     self.add(inputs or {}, **here, launch=1)
                     for _ in range(self.rng.randrange(self.unit + 1)):
                         self.add({"busy": 1}, **here)
-                    self.add({"busy": 0}, **here, finish=1)
+                    self.add({"busy": 0}, **here, finish=1, over=1)
             if stop is not None and len(self.cycles) > begin + stop:
                 self.cycles[begin + stop][0]["stop"] = 1
             if cut is not None and len(self.cycles) > begin + cut:

@@ -80,7 +80,8 @@ class Bells(wiring.Component):
         layout, tile = self.layout, self.layout.tiles[self.tile]
         most, first = max(tile.rows, tile.cols), layout.first_bell[self.tile]
         word, left = Signal(32), Signal(range(most + 1))
-        settle = Signal(range(BELL_LATENCY + 1), init=BELL_LATENCY)
+        # a register before the mixer
+        settle = Signal(range(BELL_LATENCY + 2), init=BELL_LATENCY + 1)
         beat = Signal(range(layout.first_bell[-1]), init=first)
         lane = Signal(range(layout.lanes))
         m.d.comb += [self.tag.tile.eq(self.tile), self.tag.beat.eq(beat), self.tag.lane.eq(lane)]

@@ -7,6 +7,7 @@ from functools import cache
 
 from .boards import Board
 from .tile_layout import TileLayout
+from .tiles_layout import TilesLayout
 
 __all__ = [
     "Memory",
@@ -134,14 +135,11 @@ def memory_part(why: str, memories: Iterable[Memory], board: Board) -> Part:
 
 def cells_part(layouts: Iterable[TileLayout], board: Board) -> Part:
     """Return what the cells of all tiles take; see :attr:`fpga.tile_layout.TileLayout.memories`."""
-    layouts = list(layouts)
-    memories = [
-        Memory(layout.depth, width, layout.cell_lanes)
-        for layout in layouts
-        for width in layout.memories
-    ]
-    cells = sum(layout.rows * layout.cols for layout in layouts)
-    bits = max(layout.cell_bits for layout in layouts)
+    shared = TilesLayout(tuple(layouts))
+    first = shared.tiles[0]
+    memories = [Memory(shared.first_word[-1], width, shared.cell_lanes) for width in first.memories]
+    cells = sum(tile.rows * tile.cols for tile in shared.tiles)
+    bits = first.cell_bits
     total = cells * bits
     size = f"{total / 1e6:.1f} Mb" if total >= 1e6 else f"{total / 1e3:.0f} kb"
     return memory_part(f"{cells:,} cells of {bits} bits are {size}", memories, board)

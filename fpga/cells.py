@@ -81,7 +81,7 @@ class CellEngine(wiring.Component):
     look : ``Out(item(layout))``
         The cell whose state is needed, 4 cycles later: that is ``old``.
     seek_lane : ``Out``, seek_minus : ``Out(1)``
-        Which of the lanes, 3 cycles after ``look``.
+        Which of the lanes, 2 cycles after ``look``.
     old : ``In(layout.g_bits)``
     store : ``Out(1)``, place : ``Out(item(layout))``
         Write ``g`` or ``v`` there.
@@ -141,7 +141,10 @@ class CellEngine(wiring.Component):
         # lane * GOLDEN of every column, and of the reference cell
         lanes = np.arange(layout.cols + 1, dtype=np.uint64) * GOLDEN & 0xFFFFFFFF
         m.submodules.steps = steps = Memory(
-            shape=32, depth=layout.cols + 1, init=[int(x) for x in lanes]
+            shape=32,
+            depth=layout.cols + 1,
+            init=[int(x) for x in lanes],
+            attrs={"rom_style": "block"},  # in LUTs it is slow
         )
         step = steps.read_port()
         current, loaded = Signal(pick(layout.beats, layout.lanes, COLUMN)), Signal()
@@ -275,8 +278,8 @@ class CellEngine(wiring.Component):
             at.append(p)
         m.d.comb += [
             self.look.eq(at[0]),
-            self.seek_lane.eq(at[3].lane),
-            self.seek_minus.eq(at[3].minus),
+            self.seek_lane.eq(at[2].lane),
+            self.seek_minus.eq(at[2].minus),
         ]
 
         def later(value, stages):

@@ -4,6 +4,7 @@
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from rtl.reduce import or_tree
 
@@ -23,7 +24,7 @@ class Picker(wiring.Component):
     Parameters
     ----------
     beats, lanes : int
-        Beats of the longest vector, and codes in a beat.
+        Beats of the longest vector, and codes in a beat, a power of two.
     bits : int
         Of a code.
 
@@ -59,7 +60,8 @@ class Picker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        left = Signal.like(self.count)  # codes that were not looked at
+        left = Signal(range(self.beats + 1))  # beats that were not looked at
+        rest_there = Signal(self.lanes)  # codes of the last one
         mask, codes, beat = Signal(self.lanes), Signal.like(self.codes), Signal.like(self.beat)
         lowest, rest = Signal(self.lanes), Signal(self.lanes)
         pop, load = Signal(), Signal()
@@ -100,10 +102,17 @@ class Picker(wiring.Component):
                 fetched.eq(1),
                 ahead.eq(self.codes),
                 ahead_beat.eq(self.beat),
-                there.eq(Cat(left > k for k in range(self.lanes))),
+                there.eq(Mux(left == 1, rest_there, -1)),
                 self.beat.eq(self.beat + 1),
-                left.eq(Mux(left > self.lanes, left - self.lanes, 0)),
+                left.eq(left - 1),
             ]
         with m.If(self.start):
-            m.d.sync += [left.eq(self.count), self.beat.eq(0), mask.eq(0), fetched.eq(0)]
+            last = (self.count - 1)[: exact_log2(self.lanes)]  # lane of the last code
+            m.d.sync += [
+                left.eq((self.count + self.lanes - 1) >> exact_log2(self.lanes)),
+                rest_there.eq(Cat(last >= k for k in range(self.lanes))),
+                self.beat.eq(0),
+                mask.eq(0),
+                fetched.eq(0),
+            ]
         return m

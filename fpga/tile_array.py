@@ -143,8 +143,9 @@ class TileArray(wiring.Component):
             cells.columns_busy.eq(self.columns_busy),
             self.busy.eq(cells.busy),
         ]
+        m.d.sync += mixer.i_valid.eq(0)
         with m.If(cells.valid):
-            m.d.comb += [
+            m.d.sync += [
                 mixer.i_valid.eq(1),
                 mixer.i_word.eq(cells.word),
                 mixer.i_tag.cells.eq(1),
@@ -177,9 +178,10 @@ class TileArray(wiring.Component):
                 bells.bell_valid.eq(bell & ~mixer.bell_tag.cells & (place.tile == t)),
             ]
             with m.If(bells.valid):
-                m.d.comb += [
+                m.d.sync += [
                     mixer.i_valid.eq(1),
                     mixer.i_word.eq(bells.word),
+                    mixer.i_tag.cells.eq(0),
                     mixer.i_tag.head.eq(bells.tag.head),
                     mixer.i_tag.place.bell.eq(bells.tag),
                 ]
@@ -372,7 +374,11 @@ class TileArray(wiring.Component):
 
         # one lane's cell, for the cell engine and the host
         lane_of, minus = Signal(range(layout.lanes)), Signal()
-        m.d.comb += lane_of.eq(Mux(self.host, self.index[:shift], cells.seek_lane))
+        seek_minus = Signal()
+        m.d.sync += [
+            lane_of.eq(Mux(self.host, self.index[:shift], cells.seek_lane)),
+            seek_minus.eq(cells.seek_minus),
+        ]
         g_plus, g_minus = Signal(layout.g_bits), Signal(layout.g_bits)
         v, plane = Signal(signed(16)), self.plane
 
@@ -384,7 +390,7 @@ class TileArray(wiring.Component):
             g_plus.eq(chosen("g_plus")),
             g_minus.eq(chosen("g_minus")),
             v.eq(chosen("v")),
-            minus.eq(cells.seek_minus),
+            minus.eq(seek_minus),
         ]
         m.d.comb += cells.old.eq(Mux(minus, g_minus, g_plus))
         with m.Switch(plane):

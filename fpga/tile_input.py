@@ -80,11 +80,13 @@ class TileInput(wiring.Component):
         flags = Array(Signal(layout.words, name=f"flags_{i}") for i in range(2))
         used, complete, squared = Signal(2), Signal(2), Signal(2)
 
-        # a beat comes from far: it is kept in a register
+        # a beat comes from far: it is kept in a register, and which of its codes are not zero
+        lit = Signal(lanes)
         x = stream.Signature(self.x.payload.shape()).create()
         m.d.comb += self.x.ready.eq(~x.valid | x.ready)
         with m.If(self.x.ready):
             m.d.sync += [x.valid.eq(self.x.valid), x.payload.eq(self.x.payload)]
+            m.d.sync += lit.eq(Cat(code.any() for code in self.x.p.data))
 
         # --- the vectors: rows a beat a word, columns with a write enable for every narrow beat
         row_bits = (layout.row_beats - 1).bit_length()
@@ -119,11 +121,11 @@ class TileInput(wiring.Component):
             square.codes.eq(codes),
             square.last.eq(x.p.last),
         ]
-        on_rows = Signal()
+        on_rows, known = Signal(), Signal(lanes)
         for k in range(lanes):
             in_rows, in_cols = (k < (n - 1) % lanes + 1 for n in (layout.rows, layout.cols))
             there = ~x.p.last | Mux(on_rows, in_rows, in_cols)
-            m.d.comb += codes[k].eq(Mux(there, x.p.data[k], 0))
+            m.d.comb += [codes[k].eq(Mux(there, x.p.data[k], 0)), known[k].eq(there & lit[k])]
 
         some = Signal()  # the beat has a code that is not zero
         with m.If(col_write.en.any()):
@@ -170,7 +172,7 @@ class TileInput(wiring.Component):
             with m.State("COLUMNS"):
                 m.d.comb += [
                     word.eq(at),
-                    some.eq(codes.as_value().any()),
+                    some.eq(known.any()),
                     x.ready.eq(square.ready | ~converts),
                     col_write.data.eq(Cat(Cat(code, C(0, COLUMN - 8)) for code in codes)),
                 ]

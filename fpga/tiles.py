@@ -160,7 +160,6 @@ class EmulatedTiles(wiring.Component):
         events = {name: Signal(name=f"event_{name}") for name in TileRegisters.EVENTS}
         for t, each in enumerate(all_registers):
             m.d.comb += [
-                *(getattr(each, name).eq(event & (tile == t)) for name, event in events.items()),
                 each.new_negative.eq(given.command.negative),
                 each.index.eq(host.index),
                 each.w_data.eq(host.w_data),
@@ -168,6 +167,9 @@ class EmulatedTiles(wiring.Component):
                 array.conversions[t].eq(each.conversions),
                 array.bell_keys[t].eq(each.keys[0]),
                 array.restart[t].eq(each.convert | each.w_en),
+            ]
+            m.d.sync += [  # a cycle late: a command takes longer
+                getattr(each, name).eq(event & (tile == t)) for name, event in events.items()
             ]
 
         command = given.command
@@ -324,6 +326,7 @@ class EmulatedTiles(wiring.Component):
             m.d.comb += behind.eq(0b11111)
         m.d.sync += over.eq(~(array.moving & behind).any())
 
+        hosts = Signal()  # the memories are the host's
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.sync += [asked.eq(0), empty.eq(1), beat.eq(0), drift_row.eq(0), wait.eq(0)]
@@ -345,13 +348,15 @@ class EmulatedTiles(wiring.Component):
                             m.next = "WALK"
                 with m.Elif(host.valid & given.idle & ~array.moving.any()):
                     m.d.comb += given.claim.eq(1)
+                    m.d.sync += hosts.eq(1)
                     m.next = "HOST"
 
             with m.State("HOST"):
-                m.d.comb += [array.host.eq(1), array.host_write.eq(host.write & (wait == 1))]
+                m.d.comb += array.host_write.eq(host.write & (wait == 1))
                 m.d.sync += wait.eq(wait + 1)
                 with m.If((wait == _HOST_LATENCY - 1) | (host.write & (wait == 3))):
                     m.d.comb += host.ready.eq(1)
+                    m.d.sync += hosts.eq(0)
                     m.next = "IDLE"
 
             with m.State("WALK"):
@@ -400,8 +405,10 @@ class EmulatedTiles(wiring.Component):
                         m.d.sync += cells.eq(0)
                         done()
 
-            # the age has changed: the table of drift steps is looked up in three cycles
+            # the age changes: the table of drift steps is looked up in four cycles
             with m.State("AGED"):
+                m.next = "COUNT"
+            with m.State("COUNT"):
                 m.next = "LOOK"
             with m.State("LOOK"):
                 m.next = "FIND"
@@ -420,6 +427,7 @@ class EmulatedTiles(wiring.Component):
         # --- the host
         m.d.comb += [
             given.claimed.eq(host.tile),
+            array.host.eq(hosts),
             array.plane.eq(host.plane),
             array.index.eq(host.index),
             array.w_data.eq(host.w_data),

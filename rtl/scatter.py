@@ -88,7 +88,8 @@ class Scatter(wiring.Component):
         address = Signal(range(self.depth))
         fresh = Signal()  # a vector has begun: the length of its first block is to come
 
-        # The smallest of the three is written; compared pair by pair, all at once.
+        # The smallest of the three is written. Compared and subtracted pair by pair, all at once:
+        # what is left of each is chosen, not computed from the smallest.
         chunk = Signal(range(self.lanes + 1))
         step, done, full, end = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
@@ -114,7 +115,10 @@ class Scatter(wiring.Component):
             with m.If(self.i.valid & self.i.ready):
                 m.d.sync += [spare.eq(self.i.payload), waits.eq(1)]
             with m.If(step):
-                m.d.sync += [left.eq(left - chunk), taken.eq(taken + chunk)]
+                m.d.sync += [
+                    left.eq(Mux(full, left - missing, left - space)),
+                    taken.eq(Mux(full, taken + missing, taken + space)),
+                ]
 
         # codes out
         rotation = Signal(range(self.source_lanes))  # which divides lanes
@@ -137,8 +141,11 @@ class Scatter(wiring.Component):
                 m.d.sync += [missing.eq(self.length), self.block.eq(self.block + 1)]
                 m.d.sync += [lane.eq(0), space.eq(self.lanes), address.eq(address + 1)]
             with m.Else():
-                m.d.sync += [missing.eq(missing - chunk), lane.eq(lane + chunk)]
-                m.d.sync += space.eq(Mux(end, self.lanes, space - chunk))
+                m.d.sync += [
+                    missing.eq(Mux(done, missing - left, missing - space)),
+                    lane.eq(Mux(end, 0, lane + left)),
+                    space.eq(Mux(end, self.lanes, space - left)),
+                ]
                 with m.If(end):
                     m.d.sync += address.eq(address + 1)
 

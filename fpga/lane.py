@@ -11,7 +11,7 @@ from analog_models.tile import V_FRAC, W_FRAC
 
 from .tiles_layout import TilesLayout
 
-__all__ = ["CONVERT_STAGES", "STEP_STAGE", "Convert", "Lane", "Mode", "Store", "Walk"]
+__all__ = ["CONVERT_STAGES", "STEP_STAGE", "Convert", "Lane", "Mode", "Modes", "Store", "Walk"]
 
 #: Stage in which a lane writes the capacitor of a cell back; 0 is that of the address.
 STEP_STAGE = 9
@@ -26,6 +26,14 @@ class Mode(enum.Enum, shape=2):
     BACKWARD = 1  # multiply by each lane's code
     STEP = 2  # move capacitors by pulses
     LEAK = 3  # move capacitors by a tick of leakage
+
+
+class Modes(data.Struct):
+    """:class:`Mode` by its bits, as registers; BACKWARD is none of them."""
+
+    forward: 1
+    steps: 1
+    leaks: 1
 
 
 class Walk(data.Struct):
@@ -85,7 +93,7 @@ class Lane(wiring.Component):
 
     Members
     -------
-    mode : ``In(Mode)``, negative : ``In(1)``
+    mode : ``In(Modes)``, negative : ``In(1)``
     addr : ``In``
         Stage 0.
     column : ``In(signed(8))``
@@ -123,7 +131,7 @@ class Lane(wiring.Component):
     def __init__(self, layout: TilesLayout, *, cells=True):
         self.layout, self.cells = layout, cells
         super().__init__({
-            "mode": In(Mode),
+            "mode": In(Modes),
             "negative": In(1),
             "addr": In(range(layout.first_word[-1])),
             "column": In(signed(8)),
@@ -177,7 +185,7 @@ class Lane(wiring.Component):
             m.d.comb += [
                 sum_write.addr.eq(self.walk.word),
                 sum_write.data.eq(Mux(self.walk.fresh, 0, sum_read.data) + a),
-                sum_write.en.eq(self.walk.valid & (self.mode == Mode.FORWARD)),
+                sum_write.en.eq(self.walk.valid & self.mode.forward),
             ]
 
         # --- conversion: noise is bell * amp, the amplitude in two halves
@@ -302,26 +310,18 @@ class Lane(wiring.Component):
             away_4.eq(t.v_leak - v[3]),
         ]
 
-        with m.Switch(self.mode):
-            with m.Case(Mode.STEP):
-                m.d.sync += [
-                    a_left.eq(v_2),
-                    a_right.eq(Mux(up[2], t.slope_up, t.slope_down)),
-                    b_left.eq(stepped_4),
-                    b_right.eq(factor),
-                ]
-            with m.Case(Mode.LEAK):
-                m.d.sync += [b_left.eq(away_4), b_right.eq(leak_4)]
-            with m.Default():
-                m.d.sync += [
-                    a_left.eq(Mux(self.mode == Mode.FORWARD, self.code, column[4])),
-                    a_right.eq(weight_4),
-                ]
+        mode, leaks = self.mode, self.mode.leaks
+        slope = Mux(up[2], C(t.slope_up, signed(18)), C(t.slope_down, signed(18)))
+        m.d.sync += [
+            a_left.eq(Mux(mode.steps, v_2, Mux(mode.forward, self.code, column[4]))),
+            a_right.eq(Mux(mode.steps, slope, weight_4)),
+            b_left.eq(Mux(leaks, away_4, stepped_4)),
+            b_right.eq(Mux(leaks, leak_4, factor)),
+        ]
 
         # --- the new state
         size_7, moved_8 = Signal(signed(17)), Signal(signed(18))
         grow = 14 + STEP_FRAC
-        leaks = self.mode == Mode.LEAK
         rounded = Signal(signed(36))
         m.d.comb += rounded.eq(b + Mux(leaks, 1 << 15, 1 << (grow - 1)))
         m.d.sync += [

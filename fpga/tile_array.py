@@ -11,7 +11,7 @@ from rtl.reduce import add_tree, or_tree
 
 from .bells import Bells, bell_tag
 from .cells import CellEngine, Item, Task, item
-from .lane import CONVERT_STAGES, STEP_STAGE, Convert, Lane, Mode, Store
+from .lane import CONVERT_STAGES, STEP_STAGE, Convert, Lane, Mode, Modes, Store
 from .mixer import Mixer
 from .picker import pick
 from .reference import LEAK_STAGE, Reference
@@ -59,7 +59,7 @@ class TileArray(wiring.Component):
     empty : ``In(1)``, amp : ``In``
         All sums are 0; amplitude of the noise.
     y : ``Out(data.ArrayLayout(signed(12), lanes))``, y_valid : ``Out(1)``, y_converter : ``Out``
-        Codes, 5 cycles later.
+        Codes, 6 cycles later.
     host : ``In(1)``, plane, index, w_data : ``In``, host_write : ``In(1)``
         The host has the memories; write a word of them.
     r_data : ``Out(32)``
@@ -208,16 +208,33 @@ class TileArray(wiring.Component):
         mode = Signal(Mode)
         with m.If(~self.moving[1:].any()):
             m.d.sync += mode.eq(self.mode)
-        leaks = mode == Mode.LEAK
+        # Of lanes far from each other, registers of their own: unequal at first, so that tools do
+        # not make one of them.
+        modes = [
+            Signal(
+                Modes,
+                name=f"mode_{k}",
+                init={"forward": k & 1, "steps": k >> 1 & 1, "leaks": k >> 2},
+            )
+            for k in range(8)
+        ]
+        with m.If(~self.moving[1:].any()):
+            for each in modes:
+                m.d.sync += [
+                    each.forward.eq(self.mode == Mode.FORWARD),
+                    each.steps.eq(self.mode == Mode.STEP),
+                    each.leaks.eq(self.mode == Mode.LEAK),
+                ]
+        leaks = modes[0].leaks
         m.d.comb += [
             reference.row.eq(Mux(self.host, self._line, self.visit.line)),
             reference.leak.eq(visits[LEAK_STAGE].valid & visits[LEAK_STAGE].first & leaks),
             reference.leak_row.eq(visits[LEAK_STAGE].line),
         ]
-        writes = visits[STEP_STAGE].valid & (leaks | (mode == Mode.STEP))
+        writes = visits[STEP_STAGE].valid & (leaks | modes[0].steps)
         for k, lane in enumerate(lanes):
             m.d.comb += [
-                lane.mode.eq(mode),
+                lane.mode.eq(modes[8 * k // layout.lanes]),
                 lane.negative.eq(self.negative),
                 lane.column.eq(self.codes[k][:8]),
                 lane.opposite.eq(self.visit.code[-1]),
@@ -260,7 +277,7 @@ class TileArray(wiring.Component):
         """Pass conversions on from stage to stage."""
         layout = self.layout
         stages = [Signal(Convert, name="convert_0")]
-        m.d.comb += [
+        m.d.sync += [
             stages[0].valid.eq(self.convert),
             stages[0].converter.eq(self.converter),
             stages[0].beat.eq(self.beat),

@@ -174,7 +174,18 @@ def build(
     (folder / "top.ys").write_text("\n".join([*script, ""]))
     if run("synthesise", "yosys", "-q", "-l", "yosys.log", "top.ys"):
         raise BuildError(_failed("yosys", folder))
-    device = [*board.place, "--json", "top.json", "--seed", str(SEED), "--freq", str(clock)]
+    # these place and route a full ECP5 in half the time, and no slower than the default ones
+    methods = {"ecp5": ["--placer", "static", "--router", "router2"], "ice40": []}[board.family]
+    device = [
+        *board.place,
+        *methods,
+        "--json",
+        "top.json",
+        "--seed",
+        str(SEED),
+        "--freq",
+        str(clock),
+    ]
     files = {
         "ecp5": ["--lpf", constraints, "--textcfg", "top.config"],
         "ice40": ["--pcf", constraints, "--asc", "top.asc"],

@@ -83,7 +83,9 @@ class TileInput(wiring.Component):
         # a beat comes from far: it is kept in a register, and which of its codes are not zero
         lit = Signal(lanes)
         x = stream.Signature(self.x.payload.shape()).create()
-        m.d.comb += self.x.ready.eq(~x.valid | x.ready)
+        opened = Signal()  # nothing is taken while all of this is being reset
+        m.d.sync += opened.eq(1)
+        m.d.comb += self.x.ready.eq(opened & (~x.valid | x.ready))
         with m.If(self.x.ready):
             m.d.sync += [x.valid.eq(self.x.valid), x.payload.eq(self.x.payload)]
             m.d.sync += lit.eq(Cat(code.any() for code in self.x.p.data))
@@ -136,7 +138,7 @@ class TileInput(wiring.Component):
 
         with m.FSM():
             with m.State("COMMAND"):
-                m.d.comb += self.cmd.ready.eq(~used.bit_select(fill, 1))
+                m.d.comb += self.cmd.ready.eq(opened & ~used.bit_select(fill, 1))
                 with m.If(self.cmd.valid & self.cmd.ready):
                     m.d.comb += square.clear.eq(1)
                     m.d.sync += [

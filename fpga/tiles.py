@@ -77,8 +77,8 @@ class EmulatedTiles(wiring.Component):
     host : ``In(HostPort())``
         Their cells and registers, while no tile has a command.
     forget : ``In(1)``
-        Drop commands, vectors and results, and do so for :data:`FORGET_CYCLES` cycles more. What
-        an operation has done to cells by then, stays.
+        Drop commands, vectors and results, those of the cycle after it too; then nothing is taken
+        for :data:`FORGET_CYCLES` cycles. What an operation has done to cells by then, stays.
     """
 
     def __init__(self, layout: TilesLayout):
@@ -106,10 +106,10 @@ class EmulatedTiles(wiring.Component):
         m.d.sync += reset.eq(self.forget | left.any())
         m.submodules.array = array = TileArray(self.layout)
         m.d.comb += array.forget.eq(reset)
-        m.submodules.engine = ResetInserter(reset)(self._engine(array, registers, reset))
+        m.submodules.engine = ResetInserter(reset)(self._engine(array, registers))
         return m
 
-    def _engine(self, array, all_registers, reset):
+    def _engine(self, array, all_registers):
         m = Module()
         layout, host = self.layout, wiring.flipped(self.host)
         m.submodules.given = given = TileInputs(layout)
@@ -123,16 +123,10 @@ class EmulatedTiles(wiring.Component):
         for t, output in enumerate(outputs):
             m.submodules[f"output_{t}"] = output
             port = wiring.flipped(self.tiles[t])
-            for source, sink in (
-                *((getattr(port, name), getattr(given, name)[t]) for name in ("cmd", "x", "w")),
-                (output.y, port.y),
-                (output.r, port.r),
-            ):
-                m.d.comb += [
-                    sink.payload.eq(source.payload),
-                    sink.valid.eq(source.valid & ~reset),
-                    source.ready.eq(sink.ready & ~reset),
-                ]
+            for name in ("cmd", "x", "w"):
+                wiring.connect(m, getattr(port, name), getattr(given, name)[t])
+            wiring.connect(m, output.y, port.y)
+            wiring.connect(m, output.r, port.r)
 
         def size(values):
             """Return a register with the value of the tile in turn."""

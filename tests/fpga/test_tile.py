@@ -149,6 +149,7 @@ def forget_bench():
         pins["forget"] = 1
         yield
         pins["forget"] = 0
+        yield
 
     seed = 77
     work = []

@@ -145,7 +145,7 @@ BOARDS = {
             single_port_rams=0,
             dsps=28,
             loaders=("openFPGALoader -b ulx3s {file}", "fujprog {file}"),
-            preset="mini",
+            preset="micro",
         ),
         Board(
             name="icebreaker",

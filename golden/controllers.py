@@ -54,6 +54,12 @@ CONTROLLERS = {
         lanes=4,
         transfer_lanes=2,
     ),
+    "micro": Controller(
+        "the same network, 2 lanes",
+        ChipConfig(layers=(49, 8, 10), forward_shift=(16, 16), backward_shift=(12, 13)),
+        lanes=2,
+        transfer_lanes=1,
+    ),
     "tiny": Controller(
         "9-5-3 on tiles of 5x4, 4 lanes, for tests",
         ChipConfig(

@@ -60,7 +60,7 @@ def test_bitstream_json(asked, capsys):
     assert json.loads(out) == {
         "board": "ulx3s-85f",
         "bitstream": "build/fpga/ulx3s-85f-small/top.bit",
-        "clock_mhz": 80.0,
+        "clock_mhz": 40.0,
         "fmax_mhz": 91.25,
         "luts": 41820,
         "flip_flops": 16728,
@@ -76,7 +76,7 @@ def test_bitstream_json(asked, capsys):
         ],
     }
     folder = Path("build/fpga/ulx3s-85f-small")
-    assert asked == [("small", "ulx3s-85f", None, 80), ("ulx3s-85f", 80, folder, 80)]
+    assert asked == [("small", "ulx3s-85f", None, 40), ("ulx3s-85f", 40, folder, 40)]
 
 
 def test_bitstream_shows_phases_a_table_and_how_to_load(asked, capsys, monkeypatch):
@@ -106,7 +106,7 @@ def test_bitstream_shows_phases_a_table_and_how_to_load(asked, capsys, monkeypat
         (["--board", "arty"], "board must be one of ulx3s-85f, ulx3s-12f, icebreaker, not 'arty'"),
         (
             ["--board", "ulx3s-85f", "--preset", "huge"],
-            "preset must be one of mnist, mnist-16, small, mini, tiny, not 'huge'",
+            "preset must be one of mnist, mnist-16, small, mini, micro, tiny, not 'huge'",
         ),
         (
             ["--board", "icebreaker", "--clock", "80"],

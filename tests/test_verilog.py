@@ -179,7 +179,7 @@ def refusal(capsys, *arguments):
 def test_verilog_refuses_in_one_sentence(capsys, tmp_path):
     out = ["-o", str(tmp_path / "out")]
     assert refusal(capsys, "--preset", "huge", *out) == (
-        "preset must be one of mnist, mnist-16, small, mini, tiny, not 'huge'"
+        "preset must be one of mnist, mnist-16, small, mini, micro, tiny, not 'huge'"
     )
     for lanes in ("0", "-4", "12", "256"):
         assert refusal(capsys, "--lanes", lanes, *out) == (

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast the emulator is: cycles an example against its limit, and examples a second.
 
-The limit is one word of cells a cycle and tile: FORWARD visits the words of all rows with a code,
-BACKWARD those of all rows, UPDATE the words with a pulse of all rows with one. Layers follow one
-another; the updates of all layers but the first are hidden behind that of the first. What is
-above is latency: of converters, of the controller between two layers, of vectors on their way.
+The limit is one word of cells a cycle, of all tiles: FORWARD visits the words of all rows with a
+code, BACKWARD those of all rows, UPDATE the words with a pulse of all rows with one. What is above
+is latency: of converters, of the controller between two layers, of vectors on their way.
 """
 
 import argparse
@@ -63,14 +62,14 @@ def ideal(chip, lanes, state, x, y):
 
     def of(layer, name, kind):
         width = {"words": lambda tile: 1, "cells": lambda tile: min(lanes, tile.cols)}[kind]
-        return max(getattr(c, kind)[name] / width(c.tile) for c in counted[layer]) / n
+        return sum(getattr(c, kind)[name] / width(c.tile) for c in counted[layer]) / n
 
     layers = range(len(counted))
     return {
         kind: {
             "forward": sum(of(i, "forward", kind) for i in layers),
             "backward": sum(of(i, "backward", kind) for i in layers if i),
-            "update": of(0, "update", kind),
+            "update": sum(of(i, "update", kind) for i in layers),
         }
         for kind in ("words", "cells")
     }
@@ -83,7 +82,7 @@ def main() -> None:
     parser.add_argument("--warm", type=int, default=4000, help="examples before (default: 4000)")
     parser.add_argument("--examples", type=int, default=1000, help="that count (default: 1000)")
     parser.add_argument("--pins", type=int, default=100, help="through the pins (default: 100)")
-    parser.add_argument("--clock", type=float, default=80.0, help="MHz (default: 80)")
+    parser.add_argument("--clock", type=float, default=40.0, help="MHz (default: 40)")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     controller = CONTROLLERS[args.preset]

@@ -179,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, metavar="S", help="fixes every random bit (default: 1)")
     p.add_argument("--baud", type=int, metavar="BD", help="of the port (default: 3000000)")
     p.add_argument(
-        "--clock", type=int, metavar="MHZ", help="clock that speeds are told for (default: 80)"
+        "--clock", type=int, metavar="MHZ", help="clock that speeds are told for (default: 40)"
     )
     p.add_argument(
         "--check",

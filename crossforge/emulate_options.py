@@ -57,7 +57,7 @@ class EmulateOptions:
     interval: int | None = None
     seed: int = 1
     baud: int = 3_000_000
-    clock: int = 80
+    clock: int = 40
     check: bool = False
 
     def __post_init__(self):

@@ -308,8 +308,10 @@ class ChipController(wiring.Component):
             statistics.index.eq(regs.counter_index),
             regs.counter_value.eq(statistics.value),
         ]
+        phase = Signal.like(statistics.phase, init=IDLE)
+        m.d.comb += statistics.phase.eq(phase)
         m.d.sync += [  # a cycle late
-            statistics.phase.eq(Mux(sequencer.running, word.op, IDLE)),
+            phase.eq(Mux(sequencer.running, word.op, IDLE)),
             statistics.layer.eq(vectors.events),
             events.examples.eq(scored),
             events.correct.eq(scored & correct),

@@ -3,7 +3,7 @@
 
 from amaranth import *
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
 from rtl.reduce import or_tree
 from rtl.skid import Skid
@@ -11,6 +11,7 @@ from rtl.tile_port import TileOp, TilePort
 
 from .amplitude import Amplitude
 from .cells import Task
+from .host_port import HostPort
 from .lane import STEP_STAGE, Mode
 from .picker import Picker
 from .tile_array import TileArray
@@ -22,7 +23,7 @@ from .tile_registers import TileRegisters
 from .tiles_layout import KINDS, TilesLayout
 from .walker import Walker
 
-__all__ = ["FORGET_CYCLES", "EmulatedTiles", "HostPort"]
+__all__ = ["FORGET_CYCLES", "EmulatedTiles"]
 
 #: Cycles from the index of a word to what the memories hold.
 _HOST_LATENCY = 6
@@ -30,32 +31,6 @@ _HOST_LATENCY = 6
 FORGET_CYCLES = 24
 #: Kinds of conversions, see :data:`fpga.tiles_layout.KINDS`.
 _FORWARD, _BACKWARD, _READ = range(KINDS)
-
-
-class HostPort(wiring.Signature):
-    """Signature of the memory of the tiles, seen from the host.
-
-    Members
-    -------
-    valid : ``Out(1)``, ready : ``In(1)``
-        A request, and its end; it waits while a tile works.
-    write : ``Out(1)``, tile : ``Out(5)``, plane : ``Out(3)``, index : ``Out(18)``
-        See :class:`fpga.tile_layout.Plane`; there must be such a tile.
-    w_data : ``Out(32)``, r_data : ``In(32)``
-        The latter together with ``ready``; 0 where the plane is write only.
-    """
-
-    def __init__(self):
-        super().__init__({
-            "valid": Out(1),
-            "ready": In(1),
-            "write": Out(1),
-            "tile": Out(5),
-            "plane": Out(3),
-            "index": Out(18),
-            "w_data": Out(32),
-            "r_data": In(32),
-        })
 
 
 class EmulatedTiles(wiring.Component):

@@ -3,7 +3,7 @@
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from analog_models.config import check
@@ -109,42 +109,38 @@ _ULX3S = MappingProxyType({
     100: Pll(32, 8),
 })
 
+_ULX3S_85F = Board(
+    name="ulx3s-85f",
+    meaning="Radiona ULX3S with a Lattice ECP5 LFE5U-85F",
+    family="ecp5",
+    platform="amaranth_boards.ulx3s:ULX3S_85F_Platform",
+    place=("--85k", "--package", "CABGA381", "--speed", "6"),
+    oscillator=25e6,
+    clocks=_ULX3S,
+    clock=40,
+    luts=83_640,
+    block_rams=208,
+    block_ram_bits=18_432,
+    single_port_rams=0,
+    dsps=156,
+    loaders=("openFPGALoader -b ulx3s {file}", "fujprog {file}"),
+    preset="small",
+)
+
 BOARDS = {
     board.name: board
     for board in (
-        Board(
-            name="ulx3s-85f",
-            meaning="Radiona ULX3S with a Lattice ECP5 LFE5U-85F",
-            family="ecp5",
-            platform="amaranth_boards.ulx3s:ULX3S_85F_Platform",
-            place=("--85k", "--package", "CABGA381", "--speed", "6"),
-            oscillator=25e6,
-            clocks=_ULX3S,
-            clock=40,
-            luts=83_640,
-            block_rams=208,
-            block_ram_bits=18_432,
-            single_port_rams=0,
-            dsps=156,
-            loaders=("openFPGALoader -b ulx3s {file}", "fujprog {file}"),
-            preset="small",
-        ),
+        _ULX3S_85F,
         # Sold with 12,000 LUTs; the chip has 24,288, and free tools use them all.
-        Board(
+        replace(
+            _ULX3S_85F,
             name="ulx3s-12f",
             meaning="Radiona ULX3S with a Lattice ECP5 LFE5U-12F",
-            family="ecp5",
             platform="amaranth_boards.ulx3s:ULX3S_12F_Platform",
             place=("--12k", "--package", "CABGA381", "--speed", "6"),
-            oscillator=25e6,
-            clocks=_ULX3S,
-            clock=40,
             luts=24_288,
             block_rams=56,
-            block_ram_bits=18_432,
-            single_port_rams=0,
             dsps=28,
-            loaders=("openFPGALoader -b ulx3s {file}", "fujprog {file}"),
             preset="micro",
         ),
         Board(

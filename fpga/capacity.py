@@ -136,7 +136,7 @@ def memory_part(why: str, memories: Iterable[Memory], board: Board) -> Part:
 def cells_part(layouts: Iterable[TileLayout], board: Board) -> Part:
     """Return what the cells of all tiles take; see :attr:`fpga.tile_layout.TileLayout.memories`."""
     shared = TilesLayout(tuple(layouts))
-    first = shared.tiles[0]
+    first = shared.common
     memories = [Memory(shared.first_word[-1], width, shared.cell_lanes) for width in first.memories]
     cells = sum(tile.rows * tile.cols for tile in shared.tiles)
     bits = first.cell_bits

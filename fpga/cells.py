@@ -82,10 +82,10 @@ class CellEngine(wiring.Component):
         The cell whose state is needed, 4 cycles later: that is ``old``.
     seek_lane : ``Out``, seek_minus : ``Out(1)``
         Which of the lanes, 2 cycles after ``look``.
-    old : ``In(layout.g_bits)``
+    old : ``In(layout.common.g_bits)``
     store : ``Out(1)``, place : ``Out(item(layout))``
         Write ``g`` or ``v`` there.
-    g : ``Out(layout.g_bits)``, v : ``Out(signed(16))``
+    g : ``Out(layout.common.g_bits)``, v : ``Out(signed(16))``
     """
 
     def __init__(self, layout: TilesLayout):
@@ -113,10 +113,10 @@ class CellEngine(wiring.Component):
             "look": Out(places),
             "seek_lane": Out(range(layout.lanes)),
             "seek_minus": Out(1),
-            "old": In(layout.g_bits),
+            "old": In(layout.common.g_bits),
             "store": Out(1),
             "place": Out(places),
-            "g": Out(layout.g_bits),
+            "g": Out(layout.common.g_bits),
             "v": Out(signed(16)),
         })
 
@@ -268,7 +268,7 @@ class CellEngine(wiring.Component):
 
     def _devices(self, m):
         """Turn bells into states; return whether an item is done in this cycle."""
-        layout, t = self.layout, self.layout.tables
+        layout, t = self.layout, self.layout.common.tables
         places = item(layout)
         valid, at = [self.bell_valid], [self.bell_item]  # by stage
         for k in range(1, 10):
@@ -298,7 +298,7 @@ class CellEngine(wiring.Component):
             init=[int(x) for x in t.set_amp],
         )
         m.submodules.set_mean = means = Memory(
-            shape=layout.g_bits, depth=codes, init=[int(x) for x in t.set_mean]
+            shape=layout.common.g_bits, depth=codes, init=[int(x) for x in t.set_mean]
         )
         amp_read, mean_read = amps.read_port(), means.read_port()
         m.d.comb += [
@@ -329,8 +329,8 @@ class CellEngine(wiring.Component):
         # --- stages 5 to 7: mean * response, or conductance * loss
         old = [None] * 4 + later(self.old, 4)  # stages 4 to 8
         scaled = [None] * 4 + later(scaled_4, 3)  # stages 4 to 7
-        left_5, right_5 = Signal(layout.g_bits), Signal(signed(18))
-        product_6, change_7 = Signal(signed(layout.g_bits + 18)), Signal(signed(20))
+        left_5, right_5 = Signal(layout.common.g_bits), Signal(signed(18))
+        product_6, change_7 = Signal(signed(layout.common.g_bits + 18)), Signal(signed(20))
         loss = Signal(signed(20))
         m.d.comb += loss.eq(t.drift_mean + scaled_4)
         with m.If(at[4].kind == Item.DRIFT):

@@ -144,8 +144,8 @@ class Lane(wiring.Component):
             "store": In(Store),
             "bus": In(32),
             "v": Out(signed(16)),
-            "g_plus": Out(layout.g_bits),
-            "g_minus": Out(layout.g_bits),
+            "g_plus": Out(layout.common.g_bits),
+            "g_minus": Out(layout.common.g_bits),
             "product": Out(signed(26)),
             "total": In(signed(32)),
             "total_en": In(1),
@@ -221,8 +221,8 @@ class Lane(wiring.Component):
         return m
 
     def _cells(self, m, a, a_left, a_right, b, b_left, b_right):
-        layout, t = self.layout, self.layout.tables
-        g, step, leak = layout.g_bits, layout.step_bits, layout.leak_bits
+        layout, t = self.layout, self.layout.common.tables
+        g, step, leak = layout.common.g_bits, layout.common.step_bits, layout.common.leak_bits
 
         def memory(name, shape, field, data):
             m.submodules[name] = memory = Memory(shape=shape, depth=layout.first_word[-1], init=[])
@@ -249,7 +249,7 @@ class Lane(wiring.Component):
         steps_2 = memory(
             "steps", 2 * step, self.store.step, Cat(self.bus[:step], self.bus[16 : 16 + step])
         )
-        offset = layout.offset_bits
+        offset = layout.common.offset_bits
         fixed_2 = memory(
             "fixed",
             offset + leak,

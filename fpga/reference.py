@@ -52,7 +52,7 @@ class Reference(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        layout, bits = self.layout, self.layout.leak_bits
+        layout, bits = self.layout, self.layout.common.leak_bits
         rows = layout.first_row[-1]
         m.submodules.codes = codes = Memory(shape=signed(16), depth=rows, init=[])
         m.submodules.leaks = leaks = Memory(shape=bits, depth=rows, init=[])
@@ -67,7 +67,7 @@ class Reference(wiring.Component):
             self.v.eq(code_read.data),
             leak_2.eq(leak_read.data),
             leak_3.eq(leak_2),
-            away_3.eq(layout.tables.v_leak - self.v),
+            away_3.eq(layout.common.tables.v_leak - self.v),
             product_4.eq(away_3 * leak_3),
             loss_5.eq((product_4 + 32768) >> 16),
             v_3.eq(self.v),

@@ -48,7 +48,7 @@ class TileArray(wiring.Component):
         Stage 0: codes or pulses of the columns of the word.
     moving : ``Out(STEP_STAGE + 1)``
         The stages that have a visit.
-    celled : ``In(1)``
+    by_cell : ``In(1)``
         Cells are handled one by one.
     start, task, row, cols, columns, columns_busy, busy, writes, keys
         See :class:`fpga.cells.CellEngine`.
@@ -78,7 +78,7 @@ class TileArray(wiring.Component):
             "visit": In(Visit),
             "codes": In(data.ArrayLayout(COLUMN, layout.lanes)),
             "moving": Out(STEP_STAGE + 1),
-            "celled": In(1),
+            "by_cell": In(1),
             "start": In(1),
             "task": In(Task),
             "row": In(9),
@@ -331,7 +331,7 @@ class TileArray(wiring.Component):
         with m.If(self.host):
             m.d.comb += addr.eq(where)
         with m.Else():
-            m.d.comb += addr.eq(Mux(self.celled, look, self.visit.addr))
+            m.d.comb += addr.eq(Mux(self.by_cell, look, self.visit.addr))
         # What is stored goes through registers: it comes from far, and there is time.
         m.d.sync += storing.eq(self.host_write | cells.store)
         with m.If(self.host):
@@ -396,7 +396,7 @@ class TileArray(wiring.Component):
             lane_of.eq(Mux(self.host, self.index[:shift], cells.seek_lane)),
             seek_minus.eq(cells.seek_minus),
         ]
-        g_plus, g_minus = Signal(layout.g_bits), Signal(layout.g_bits)
+        g_plus, g_minus = Signal(layout.common.g_bits), Signal(layout.common.g_bits)
         v, plane = Signal(signed(16)), self.plane
 
         def chosen(name):

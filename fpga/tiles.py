@@ -91,7 +91,7 @@ class EmulatedTiles(wiring.Component):
         m.submodules.picker = picker = Picker(layout.beats, layout.lanes, COLUMN)
         m.submodules.walker = walker = Walker(layout)
         m.submodules.amplitude = amplitude = Amplitude(
-            layout.powers, layout.tables.read_power, layout.square_bits, layout.power_bits
+            layout.powers, layout.common.tables.read_power, layout.square_bits, layout.power_bits
         )
         tile = given.tile
         outputs = [TileOutput(each) for each in layout.tiles]
@@ -232,7 +232,7 @@ class EmulatedTiles(wiring.Component):
             array.tile.eq(tile),
             array.negative.eq(negative),
             array.visit.eq(walker.visit),
-            array.celled.eq(cells),
+            array.by_cell.eq(cells),
             array.task.eq(task),
             array.row.eq(Mux(ages, drift_row, command.row)),
             array.columns_busy.eq(picker.busy | columns.full),

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from analog_models.calibration import FixedTables
 from analog_models.config import check
 
 from .tile_layout import TileLayout
@@ -37,41 +36,19 @@ class TilesLayout:
             check(len(values) == 1, name, "the same in all tiles", values)
 
     @property
+    def common(self) -> TileLayout:
+        """One of the tiles, for what the configuration fixes: its tables, widths of a cell."""
+        return self.tiles[0]
+
+    @property
     def lanes(self) -> int:
         """Codes in a beat of a port, and lanes."""
-        return self.tiles[0].lanes
+        return self.common.lanes
 
     @property
     def transfer_lanes(self) -> int:
         """Codes in a beat of a row."""
-        return self.tiles[0].transfer_lanes
-
-    @property
-    def tables(self) -> FixedTables:
-        """Integers of every tile."""
-        return self.tiles[0].tables
-
-    # --- widths, bits
-
-    @property
-    def g_bits(self) -> int:
-        """See :class:`fpga.tile_layout.TileLayout`."""
-        return self.tiles[0].g_bits
-
-    @property
-    def offset_bits(self) -> int:
-        """See :class:`fpga.tile_layout.TileLayout`."""
-        return self.tiles[0].offset_bits
-
-    @property
-    def step_bits(self) -> int:
-        """See :class:`fpga.tile_layout.TileLayout`."""
-        return self.tiles[0].step_bits
-
-    @property
-    def leak_bits(self) -> int:
-        """See :class:`fpga.tile_layout.TileLayout`."""
-        return self.tiles[0].leak_bits
+        return self.common.transfer_lanes
 
     # --- the largest tile's
 
@@ -155,7 +132,7 @@ class TilesLayout:
     @property
     def ranges(self) -> dict[tuple[int, int], list[int]]:
         """Converters by their LSB, as a power of two, and their bits."""
-        t = self.tables
+        t = self.common.tables
         out: dict[tuple[int, int], list[int]] = {}
         for k, tile in enumerate(self.tiles):
             for kind, bits in enumerate((t.adc_bits, t.adc_bits, t.read_bits)):

@@ -117,9 +117,10 @@ def check_sender(jobs, *, gap=0, x_how=(0, False), cmd_how=(0, False), cut=None)
         assert not pins["x.valid"]
         assert not pins["cmd.valid"]
         for n, beat in enumerate(beats):
-            for k in range(gap):
+            announced = sum(first and bool(job.op) for job, _, _, first, *_ in beats[:n])
+            for _ in range(gap):
                 yield
-                assert k == 0 or not pins["cmd.valid"] or cmd_how != (0, False)
+                assert not pins["cmd.valid"] or len(got_cmd) < announced
             while n and beat[0] is not beats[n - 1][0] and pins["busy"]:
                 yield  # what changes with the job must hold
             offer(pins, beat)

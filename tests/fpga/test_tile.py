@@ -134,16 +134,22 @@ def forget_bench():
     layouts = SHAPES[0]
     layout = layouts[0]
     rng = np.random.default_rng(9)
-    # after a command alone, within its vector, while it is executed, while its results wait
-    moments = iter([(0, 1), (2, 3), (4, 8), (4, 25), (4, 60)])
+    # after a command alone, within its vector, while it is executed, while its results wait; then
+    # while the first random words of a row are drawn, which would be taken for those of another
+    moments = [(0, 1), (2, 3), (4, 8), (4, 25), (4, 60), *((5, cycles) for cycles in range(4, 20))]
+    left = iter(moments)
 
     def before(pins):
-        sent, cycles = next(moments)
+        sent, cycles = next(left)
         payloads = Work(make_tile(layout), 4, 2)
-        payloads.add(TileOp.FORWARD, rng.integers(1, 127, layout.rows))
+        if sent < 5:
+            payloads.add(TileOp.FORWARD, rng.integers(1, 127, layout.rows))
+        else:  # devices that are left alone
+            payloads.add(TileOp.PROGRAM, *np.zeros((2, layout.cols), int))
         pins["tiles.0.y.ready"] = 0
         yield from put(pins, "tiles.0.cmd", payloads.commands)
         yield from put(pins, "tiles.0.x", payloads.x[:sent])
+        yield from put(pins, "tiles.0.w", payloads.w)
         for _ in range(cycles):
             yield
         pins["forget"] = 1
@@ -153,15 +159,21 @@ def forget_bench():
 
     seed = 77
     work = []
-    for _ in range(5):
+    for k in range(len(moments)):
         run = []
         for number, each in enumerate(layouts):
             tile, start = (make_tile(each, seed=seed, tile=number) for _ in range(2))
             start.restore(scramble(tile, rng).state())
-            run.append((start, random_work(tile, each, rng, 6)))
+            if k < 5:
+                run.append((start, random_work(tile, each, rng, 6)))
+                continue
+            given = Work(tile, each.lanes, each.transfer_lanes)  # all random words anew, at once
+            given.add(TileOp.INIT, row=1)
+            given.after = tile.state()
+            run.append((start, given))
         work.append(run)
     # a conversion that had been made before it was forgotten counts
-    for run, n in zip(work, [0, 0, 0, 0, 1], strict=True):
+    for run, n in zip(work, [0, 0, 0, 0, 1, *[0] * (len(moments) - 5)], strict=True):
         run[0][0].conversions -= n
     compare_all(work, operate(layouts, work, before=before))
 

@@ -5,16 +5,14 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from rtl.reduce import or_tree
 from rtl.skid import Skid
 from rtl.tile_port import TileOp, TilePort
 
 from .amplitude import Amplitude
-from .cells import Task
 from .host_port import HostPort
-from .lane import STEP_STAGE, Mode
 from .picker import Picker
 from .tile_array import TileArray
+from .tile_decoder import READ, TileDecoder
 from .tile_input import COLUMN
 from .tile_inputs import TileInputs
 from .tile_layout import Plane
@@ -29,8 +27,6 @@ __all__ = ["FORGET_CYCLES", "EmulatedTiles"]
 _HOST_LATENCY = 6
 #: Stages of lanes and mixer, and some more.
 FORGET_CYCLES = 24
-#: Kinds of conversions, see :data:`fpga.tiles_layout.KINDS`.
-_FORWARD, _BACKWARD, _READ = range(KINDS)
 
 
 class EmulatedTiles(wiring.Component):
@@ -142,18 +138,8 @@ class EmulatedTiles(wiring.Component):
             ]
 
         command = given.command
-
-        def is_op(*ops):
-            """Return a register that says whether the operation is one of ``ops``."""
-            out = Signal(name="is_" + "_".join(op.name.lower() for op in ops))
-            m.d.sync += out.eq(or_tree([given.upcoming == op for op in ops]))
-            return out
-
-        forward, backward, read = (
-            is_op(op) for op in (TileOp.FORWARD, TileOp.BACKWARD, TileOp.READ)
-        )
-        converts = is_op(TileOp.FORWARD, TileOp.BACKWARD, TileOp.READ)
-        ages, programs, inits = (is_op(op) for op in (TileOp.AGE, TileOp.PROGRAM, TileOp.INIT))
+        m.submodules.decoder = op = TileDecoder()
+        m.d.comb += op.upcoming.eq(given.upcoming)
         drift_row = Signal(range(layout.most(lambda each: each.rows)))
         cells = Signal()  # cells are handled one by one
         all_words = size([(1 << each.words) - 1 for each in layout.tiles])
@@ -161,15 +147,13 @@ class EmulatedTiles(wiring.Component):
         # --- rows and columns to visit
         single = Signal()  # the row of the command is to be visited
         m.d.comb += [
-            picker.all.eq(is_op(TileOp.AGE, TileOp.INIT, TileOp.BACKWARD)),
+            picker.all.eq(op.dense),
             picker.count.eq(Mux(cells, cols, rows)),
-            picker.available.eq(Mux(forward, given.available, layout.beats)),
+            picker.available.eq(Mux(op.forward, given.available, layout.beats)),
             given.row_beat.eq(picker.beat),
             given.column_beat.eq(Mux(cells, picker.beat, walker.visit.word)),
             walker.tile.eq(tile),
-            walker.wanted.eq(
-                given.flags | Mux(is_op(TileOp.FORWARD, TileOp.READ, TileOp.AGE), all_words, 0)
-            ),
+            walker.wanted.eq(given.flags | Mux(op.whole_rows, all_words, 0)),
         ]
         for k in range(layout.lanes):
             row = given.rows[k]
@@ -187,7 +171,7 @@ class EmulatedTiles(wiring.Component):
             m.d.comb += [
                 walker.rows.valid.eq(1),
                 walker.rows.p.row.eq(command.row),
-                walker.rows.p.code.eq(Mux(read, 128, 1)),
+                walker.rows.p.code.eq(Mux(op.read, 128, 1)),
             ]
             with m.If(walker.rows.ready):
                 m.d.sync += single.eq(0)
@@ -201,40 +185,20 @@ class EmulatedTiles(wiring.Component):
             ]
 
         # --- the array
-        task, mode = Signal(Task), Signal(Mode)
-        with m.Switch(given.upcoming):
-            with m.Case(TileOp.PROGRAM):
-                m.d.sync += task.eq(Task.PROGRAM)
-            with m.Case(TileOp.INIT):
-                m.d.sync += task.eq(Task.INIT)
-            with m.Default():
-                m.d.sync += task.eq(Task.DRIFT)
-        with m.Switch(given.upcoming):
-            with m.Case(TileOp.BACKWARD):
-                m.d.sync += mode.eq(Mode.BACKWARD)
-            with m.Case(TileOp.UPDATE, TileOp.TUNE):
-                m.d.sync += mode.eq(Mode.STEP)
-            with m.Case(TileOp.AGE):
-                m.d.sync += mode.eq(Mode.LEAK)
-            with m.Default():
-                m.d.sync += mode.eq(Mode.FORWARD)
-        kind, converter = Signal(2), Signal(range(KINDS * len(layout.tiles)))
+        converter = Signal(range(KINDS * len(layout.tiles)))
         first_converter = size([KINDS * t for t in range(len(layout.tiles))])
-        m.d.comb += [
-            kind.eq(Mux(read, _READ, Mux(backward, _BACKWARD, _FORWARD))),
-            converter.eq(first_converter + kind),
-        ]
+        m.d.comb += converter.eq(first_converter + op.kind)
         empty = Signal()  # no word was visited
         with m.If(walker.visit.valid):
             m.d.sync += empty.eq(0)
         m.d.comb += [
-            array.mode.eq(mode),
+            array.mode.eq(op.mode),
             array.tile.eq(tile),
             array.negative.eq(negative),
             array.visit.eq(walker.visit),
             array.by_cell.eq(cells),
-            array.task.eq(task),
-            array.row.eq(Mux(ages, drift_row, command.row)),
+            array.task.eq(op.task),
+            array.row.eq(Mux(op.ages, drift_row, command.row)),
             array.columns_busy.eq(picker.busy | columns.full),
             array.cols.eq(cols),
             array.writes.eq(writes),
@@ -242,14 +206,14 @@ class EmulatedTiles(wiring.Component):
             array.converter.eq(converter),
             array.empty.eq(empty),
             array.amp.eq(amplitude.amp),
-            events["multiply"].eq(walker.visit.valid & (forward | backward)),
+            events["multiply"].eq(walker.visit.valid & (op.forward | op.backward)),
         ]
         for t, output in enumerate(outputs):
             mine = (array.y_converter >= KINDS * t) & (array.y_converter < KINDS * (t + 1))
             m.d.comb += [
                 output.codes.eq(array.y),
                 output.valid.eq(array.y_valid & mine),
-                output.read.eq(array.y_converter == KINDS * t + _READ),
+                output.read.eq(array.y_converter == KINDS * t + READ),
             ]
         m.d.comb += [array.codes[k].eq(given.columns[k]) for k in range(layout.lanes)]
 
@@ -257,20 +221,20 @@ class EmulatedTiles(wiring.Component):
         asked = Signal()
         m.d.comb += [
             amplitude.kind.eq(converter),
-            amplitude.square.eq(Mux(read, 1 << 14, given.square)),
-            amplitude.shift.eq(Mux(read, command.log2_reads, 0)),
+            amplitude.square.eq(Mux(op.read, 1 << 14, given.square)),
+            amplitude.shift.eq(Mux(op.read, command.log2_reads, 0)),
         ]
 
         # --- what to do
         beat = Signal(range(layout.beats))
         last_beat = Mux(
-            backward,
+            op.backward,
             size([each.row_beats - 1 for each in layout.tiles]),
             size([each.words - 1 for each in layout.tiles]),
         )
         drawn, taken = Signal(), Signal()  # noise of all lines; results of the tile before
         m.d.sync += [
-            drawn.eq(Array(array.drawn)[tile] >= Mux(backward, rows, cols)),
+            drawn.eq(Array(array.drawn)[tile] >= Mux(op.backward, rows, cols)),
             taken.eq(Array(output.empty for output in outputs)[tile]),
         ]
         wait = Signal(range(_HOST_LATENCY))
@@ -280,20 +244,8 @@ class EmulatedTiles(wiring.Component):
             m.d.comb += given.release.eq(1)
             m.next = "IDLE"
 
-        # Stages that must be empty before what follows may begin. It takes some cycles to reach the
-        # same place: sums are read 3 after the decision to convert, and the next visit comes 5
-        # after it, or 4 after an end without one, when all stages must be empty: modes do not mix.
-        # Looked at a cycle ahead, so that they are one less.
-        behind, over = Signal(STEP_STAGE + 1), Signal()
-        with m.If(forward | read):
-            m.d.comb += behind.eq(0b1111)
-        with m.Elif(backward):
-            m.d.comb += behind.eq(0b111111)
-        with m.Elif(ages):
-            m.d.comb += behind.eq(-1)
-        with m.Else():
-            m.d.comb += behind.eq(0b11111)
-        m.d.sync += over.eq(~(array.moving & behind).any())
+        over = Signal()  # what must be out of the lanes is
+        m.d.sync += over.eq(~(array.moving & op.behind).any())
 
         hosts = Signal()  # the memories are the host's
         with m.FSM() as fsm:
@@ -329,21 +281,21 @@ class EmulatedTiles(wiring.Component):
                     m.next = "IDLE"
 
             with m.State("WALK"):
-                with m.If(converts & ~asked & (given.squared | read)):
+                with m.If(op.converts & ~asked & (given.squared | op.read)):
                     m.d.comb += amplitude.start.eq(1)
                     m.d.sync += asked.eq(1)
                 with m.If(~single & ~picker.busy & ~walker.busy):
                     m.next = "DRAIN"
 
             with m.State("DRAIN"):
-                with m.If(converts & ~asked & (given.squared | read)):
+                with m.If(op.converts & ~asked & (given.squared | op.read)):
                     m.d.comb += amplitude.start.eq(1)
                     m.d.sync += asked.eq(1)
                 with m.If(over):
-                    with m.If(converts):
+                    with m.If(op.converts):
                         with m.If(asked & amplitude.done & drawn & taken):
                             m.next = "CONVERT"
-                    with m.Elif(ages):
+                    with m.Elif(op.ages):
                         m.d.comb += events["tick"].eq(1)
                         m.next = "AGED"
                     with m.Else():
@@ -362,7 +314,7 @@ class EmulatedTiles(wiring.Component):
                 m.next = "CELLS"
             with m.State("CELLS"):
                 with m.If(~array.busy):
-                    with m.If(ages):
+                    with m.If(op.ages):
                         m.d.sync += drift_row.eq(drift_row + 1)
                         m.next = "ROW"
                         with m.If(drift_row == rows - 1):
@@ -370,7 +322,7 @@ class EmulatedTiles(wiring.Component):
                             m.d.sync += cells.eq(0)
                             m.next = "AGED"
                     with m.Else():
-                        m.d.comb += [events["program"].eq(programs), events["init"].eq(inits)]
+                        m.d.comb += [events["program"].eq(op.programs), events["init"].eq(op.inits)]
                         m.d.sync += cells.eq(0)
                         done()
 
@@ -391,7 +343,7 @@ class EmulatedTiles(wiring.Component):
                 with m.Else():
                     done()
         working = ~fsm.ongoing("IDLE") & ~fsm.ongoing("HOST")
-        m.d.comb += events["active"].eq((forward | backward) & working)
+        m.d.comb += events["active"].eq((op.forward | op.backward) & working)
 
         # --- the host
         m.d.comb += [

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operation of an emulated tile wants of the array, decoded into registers."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.reduce import or_tree
+from rtl.tile_port import TileOp
+
+from .cells import Task
+from .lane import STEP_STAGE, Mode
+from .tiles_layout import KINDS
+
+__all__ = ["READ", "TileDecoder"]
+
+#: Kinds of conversions, see :data:`fpga.tiles_layout.KINDS`.
+_FORWARD, _BACKWARD, READ = range(KINDS)
+
+#: Flags, and the operations in which they are 1.
+_FLAGS = {
+    "forward": (TileOp.FORWARD,),
+    "backward": (TileOp.BACKWARD,),
+    "read": (TileOp.READ,),
+    "converts": (TileOp.FORWARD, TileOp.BACKWARD, TileOp.READ),
+    "ages": (TileOp.AGE,),
+    "programs": (TileOp.PROGRAM,),
+    "inits": (TileOp.INIT,),
+    "dense": (TileOp.AGE, TileOp.INIT, TileOp.BACKWARD),
+    "whole_rows": (TileOp.FORWARD, TileOp.READ, TileOp.AGE),
+}
+
+
+class TileDecoder(wiring.Component):
+    """Decode an operation a cycle before it is the one in turn: long paths begin here.
+
+    Members
+    -------
+    upcoming : ``In(4)``
+        Operation of the next cycle; all that follows is of this one.
+    forward, backward, read, ages, programs, inits : ``Out(1)``
+        It is this one.
+    converts : ``Out(1)``
+        It has results.
+    dense, whole_rows : ``Out(1)``
+        All its rows or cells are visited; all words of a row are.
+    mode : ``Out(Mode)``, task : ``Out(Task)``, kind : ``Out(2)``
+        Of the lanes, of the cell engine, of the conversion.
+    behind : ``Out(STEP_STAGE + 1)``
+        Stages of the lanes that must be empty, a cycle before the operation may go on or end.
+    """
+
+    def __init__(self):
+        super().__init__({
+            "upcoming": In(4),
+            **dict.fromkeys(_FLAGS, Out(1)),
+            "mode": Out(Mode),
+            "task": Out(Task),
+            "kind": Out(2),
+            "behind": Out(STEP_STAGE + 1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        for name, ops in _FLAGS.items():
+            m.d.sync += getattr(self, name).eq(or_tree([self.upcoming == op for op in ops]))
+
+        # It takes some cycles to reach the same place: sums are read 4 after the decision to
+        # convert, and the next visit comes 5 after it, or 4 after an end without one, when all
+        # stages must be empty: modes do not mix.
+        def decode(mode=Mode.FORWARD, task=Task.DRIFT, kind=_FORWARD, behind=0b11111):
+            m.d.sync += [
+                self.mode.eq(mode),
+                self.task.eq(task),
+                self.kind.eq(kind),
+                self.behind.eq(behind),
+            ]
+
+        with m.Switch(self.upcoming):
+            with m.Case(TileOp.FORWARD):
+                decode(behind=0b1111)
+            with m.Case(TileOp.READ):
+                decode(kind=READ, behind=0b1111)
+            with m.Case(TileOp.BACKWARD):
+                decode(Mode.BACKWARD, kind=_BACKWARD, behind=0b111111)
+            with m.Case(TileOp.UPDATE, TileOp.TUNE):
+                decode(Mode.STEP)
+            with m.Case(TileOp.AGE):
+                decode(Mode.LEAK, behind=(1 << STEP_STAGE + 1) - 1)
+            with m.Case(TileOp.PROGRAM):
+                decode(task=Task.PROGRAM)
+            with m.Case(TileOp.INIT):
+                decode(task=Task.INIT)
+            with m.Default():
+                decode()
+        return m

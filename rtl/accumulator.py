@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from .reduce import add_tree, is_below
 from .scatter import counted_beat
+from .skid import Skid
 
 __all__ = ["Accumulator", "partial_beat"]
 
@@ -69,18 +70,22 @@ class Accumulator(wiring.Component):
         write = memory.write_port()
         read = memory.read_port(transparent_for=(write,))
 
+        # Tiles do not wait for what comes behind the sums: that would be a long path.
+        m.submodules.skid = skid = Skid(self.i.payload.shape())
+        wiring.connect(m, wiring.flipped(self.i), skid.i)
+
         # one register stage for the codes, in step with the memory's read
         valid, beat = Signal(), Signal.like(self.i.payload)
         leave = Signal()  # the stage is free, or becomes so
         m.d.comb += [
             leave.eq(~(valid & beat.final) | ~self.o.valid | self.o.ready),
-            self.i.ready.eq(leave),
+            skid.o.ready.eq(leave),
             read.en.eq(leave),
-            read.addr.eq(self.i.p.beat),
-            self.busy.eq(valid | self.o.valid),
+            read.addr.eq(skid.o.p.beat),
+            self.busy.eq(skid.full | valid | self.o.valid),
         ]
         with m.If(leave):
-            m.d.sync += [valid.eq(self.i.valid), beat.eq(self.i.payload)]
+            m.d.sync += [valid.eq(skid.o.valid), beat.eq(skid.o.payload)]
 
         # -127..127 or -128..127; by bits, which takes less time than comparisons
         clipped = []

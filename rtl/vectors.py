@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware import ControllerConfig
 from golden.program import Op
 
-from .accumulator import Accumulator, partial_beat
+from .accumulator import Accumulator
 from .activation import Activated, Activation
 from .collector import Collector
 from .elementwise import Multiplier
@@ -23,7 +23,6 @@ from .reduce import or_tree
 from .scatter import Scatter
 from .sender import Sender, masked
 from .sequencer import Word
-from .skid import Skid
 from .statistics import LayerEvents
 from .tile_port import Beat, Command, TileOp
 
@@ -276,9 +275,7 @@ class VectorUnit(wiring.Component):
         ]
         for t in range(hw.tiles):
             wiring.connect(m, wiring.flipped(self.y[t]), collector.y[t])
-        m.submodules.partial = partial = Skid(partial_beat(lanes, block_beats))
-        wiring.connect(m, collector.o, partial.i)
-        wiring.connect(m, partial.o, accumulator.i)
+        wiring.connect(m, collector.o, accumulator.i)
         m.d.comb += self.waiting.eq(Mux(collector.busy & ~collector.o.valid, collector.taking, 0))
 
         m.d.comb += [
@@ -395,7 +392,6 @@ class VectorUnit(wiring.Component):
             | error.en
             | sender.busy
             | collector.busy
-            | partial.full
             | accumulator.busy
             | activation.o.valid
             | multiplier.busy

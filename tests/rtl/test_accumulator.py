@@ -268,8 +268,8 @@ def test_accumulator_latency_and_busy(lanes):
 
 
 @pytest.mark.parametrize("lanes", [4])
-def test_accumulator_takes_all_but_a_second_sum_while_one_waits(lanes):
-    """With the output stalled: one sum in it, all of the next, whose last beat waits before it."""
+def test_accumulator_takes_a_second_sum_and_a_beat_while_one_waits(lanes):
+    """With the output stalled: one sum in it, all of the next, and a beat that waits behind it."""
     rng = np.random.default_rng(8)
     one, two = Block(np.array([[7, -7]])), Block(np.array([[1, 2], [10, 20], [100, 101]]))
     words = [*one.beats(lanes, rng), *two.beats(lanes, rng), *one.beats(lanes, rng)]
@@ -277,17 +277,17 @@ def test_accumulator_takes_all_but_a_second_sum_while_one_waits(lanes):
 
     def drive(pins):
         pins["o.ready"] = 0
-        for word, ready in zip([*words, words[-1]], (1, 1, 1, 1, 0, 0), strict=True):
+        for word, ready in zip([*words, words[-1]], (1, 1, 1, 1, 1, 0), strict=True):
             pins["i.payload"], pins["i.valid"] = word, 1
             yield
             assert pins["i.ready"] == ready
         pins["i.valid"] = 0
-        yield from take(pins, "o", 2, got)
+        yield from take(pins, "o", 3, got)
         yield
         assert not pins["o.valid"]
 
     simulate(Accumulator(lanes, depth=DEPTH, tiles=4), drive)
-    assert [unpack(word, 8, 2) for word in got] == [[7, -7], [111, 123]]
+    assert [unpack(word, 8, 2) for word in got] == [[7, -7], [111, 123], [7, -7]]
 
 
 @pytest.mark.parametrize("lanes", [4])
@@ -345,7 +345,7 @@ BENCHES = [
             test_accumulator_of_hand_worked_sums_backward,
             test_accumulator_turns_around,
             test_accumulator_latency_and_busy,
-            test_accumulator_takes_all_but_a_second_sum_while_one_waits,
+            test_accumulator_takes_a_second_sum_and_a_beat_while_one_waits,
             test_accumulator_starts_again_after_a_reset,
         )
     ),

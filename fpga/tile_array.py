@@ -9,10 +9,9 @@ from amaranth.utils import exact_log2
 
 from rtl.reduce import add_tree, or_tree
 
-from .bells import Bells, bell_tag
-from .cells import CellEngine, Item, Task, item
+from .cells import Item, Task
+from .draws import Draws
 from .lane import CONVERT_STAGES, STEP_STAGE, Convert, Lane, Mode, Modes, Store
-from .mixer import Mixer
 from .picker import pick
 from .reference import LEAK_STAGE, Reference
 from .tile_input import COLUMN
@@ -123,74 +122,22 @@ class TileArray(wiring.Component):
         return m
 
     def _draw(self, m, lanes):
-        """Share the mixer: cells first, then the noise of conversions."""
-        layout = self.layout
-        places = data.UnionLayout({"bell": bell_tag(layout), "item": item(layout)})
-        tag = data.StructLayout({"cells": 1, "head": 1, "place": places})
-        m.submodules.mixer = mixer = Mixer(tag)
-        task = Signal(Task)  # a cycle late: before the first column
-        m.d.sync += task.eq(self.task)
-        cells = self._cells = CellEngine(layout)
-        m.submodules.cells = ResetInserter(self.forget)(cells)
-        wiring.connect(m, wiring.flipped(self.columns), cells.columns)
-        m.d.comb += [
-            cells.start.eq(self.start),
-            cells.task.eq(task),
-            cells.row.eq(self.row),
-            cells.cols.eq(self.cols),
-            cells.writes.eq(self.writes),
-            cells.keys.eq(self.keys),
-            cells.columns_busy.eq(self.columns_busy),
-            self.busy.eq(cells.busy),
-        ]
-        m.d.sync += mixer.i_valid.eq(0)
-        with m.If(cells.valid):
-            m.d.sync += [
-                mixer.i_valid.eq(1),
-                mixer.i_word.eq(cells.word),
-                mixer.i_tag.cells.eq(1),
-                mixer.i_tag.head.eq(cells.head),
-                mixer.i_tag.place.item.eq(cells.tag),
-            ]
-        head = mixer.word_valid & mixer.word_tag.head
-        bell = mixer.bell_valid & ~mixer.bell_tag.head
-        m.d.comb += [
-            cells.head_valid.eq(head & mixer.word_tag.cells),
-            cells.head_word.eq(mixer.word),
-            cells.bell_valid.eq(bell & mixer.bell_tag.cells),
-            cells.bell.eq(mixer.bell),
-            cells.bell_item.eq(mixer.bell_tag.place.item),
-        ]
-        paused, writes = Signal(), C(0)
-        m.d.sync += paused.eq(cells.busy)  # a cycle late: before the first word of the cells
-        asked, place = mixer.word_tag.place.bell, mixer.bell_tag.place.bell
-        # the last layers first: they convert again before the first ones do
-        for t in reversed(range(len(layout.tiles))):
-            m.submodules[f"bells_{t}"] = bells = Bells(layout, t)
-            m.d.comb += [
-                bells.restart.eq(self.restart[t]),
-                bells.key.eq(self.bell_keys[t]),
-                bells.conversions.eq(self.conversions[t]),
-                bells.pause.eq(paused),
-                self.drawn[t].eq(bells.drawn),
-                bells.head_valid.eq(head & ~mixer.word_tag.cells & (asked.tile == t)),
-                bells.head.eq(mixer.word),
-                bells.bell_valid.eq(bell & ~mixer.bell_tag.cells & (place.tile == t)),
-            ]
-            with m.If(bells.valid):
-                m.d.sync += [
-                    mixer.i_valid.eq(1),
-                    mixer.i_word.eq(bells.word),
-                    mixer.i_tag.cells.eq(0),
-                    mixer.i_tag.head.eq(bells.tag.head),
-                    mixer.i_tag.place.bell.eq(bells.tag),
-                ]
-            paused, writes = paused | bells.valid, writes | bells.write
+        """Draw random words for cells and conversions."""
+        m.submodules.draws = draws = self._draws = Draws(self.layout)
+        wiring.connect(m, wiring.flipped(self.columns), draws.columns)
+        names = ("forget", "start", "task", "row", "cols", "columns_busy", "writes", "keys")
+        m.d.comb += [getattr(draws, name).eq(getattr(self, name)) for name in names]
+        m.d.comb += self.busy.eq(draws.busy)
+        for t in range(len(self.layout.tiles)):
+            for name in ("conversions", "bell_keys", "restart"):
+                m.d.comb += getattr(draws, name)[t].eq(getattr(self, name)[t])
+            m.d.comb += self.drawn[t].eq(draws.drawn[t])
+        place = draws.bell_place
         for k, lane in enumerate(lanes):
             m.d.comb += [
-                lane.bell_data.eq(mixer.bell),
+                lane.bell_data.eq(draws.bell),
                 lane.bell_beat.eq(place.beat),
-                lane.bell_en.eq(writes & (place.lane == k)),
+                lane.bell_en.eq(draws.bell_en & (place.lane == k)),
             ]
 
     def _walk(self, m, lanes):
@@ -312,7 +259,7 @@ class TileArray(wiring.Component):
 
     def _store(self, m, lanes):
         """Let the cell engine and the host at the memories."""
-        layout, cells, reference = self.layout, self._cells, self._reference
+        layout, cells, reference = self.layout, self._draws, self._reference
         shift = exact_log2(layout.lanes)
         base, addr, store_addr, where = (
             Signal(range(layout.first_word[-1]), name=name)

@@ -23,8 +23,8 @@ def register_layout(register: Register):
 class RegisterFile(wiring.Component):
     """Registers and memory windows of a host.
 
-    Timing, in cycles after the handshake of the address; a write waits for its data, of which it is
-    2 after the handshake at least:
+    Timing, in cycles after the handshake of the address; a write comes 2 cycles after that of its
+    data at the earliest:
 
     ==========================================  ==============================================
     write: register, pulse, ``en`` and bvalid   3; one write every 3 cycles

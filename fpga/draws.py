@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Draws: all that needs random words, and the mixer that it shares."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .bells import Bells, bell_tag
+from .cells import CellEngine, Task, item
+from .mixer import Mixer
+from .picker import pick
+from .tile_input import COLUMN
+from .tile_layout import KEYS
+from .tiles_layout import TilesLayout
+
+__all__ = ["Draws"]
+
+
+class Draws(wiring.Component):
+    """Share the mixer: cells first, then the noise of conversions.
+
+    Parameters
+    ----------
+    layout : TilesLayout
+
+    Members
+    -------
+    forget : ``In(1)``
+        Drop the row of cells that is under way.
+    start, task, row, cols, columns, columns_busy, busy, writes, keys
+        See :class:`fpga.cells.CellEngine`; ``task`` counts a cycle late.
+    look, seek_lane, seek_minus, old, store, place, g, v
+        See :class:`fpga.cells.CellEngine`.
+    conversions, bell_keys, restart, drawn : ``In`` and ``Out``, one a tile
+        See :class:`fpga.bells.Bells`.
+    bell : ``Out(signed(11))``, bell_place : ``Out(bell_tag(layout))``, bell_en : ``Out(1)``
+        Noise of a conversion to come, and where it is kept.
+    """
+
+    def __init__(self, layout: TilesLayout):
+        self.layout = layout
+        tiles, places = len(layout.tiles), item(layout)
+        super().__init__({
+            "forget": In(1),
+            "start": In(1),
+            "task": In(Task),
+            "row": In(9),
+            "cols": In(range(layout.cols + 1)),
+            "columns": In(stream.Signature(pick(layout.beats, layout.lanes, COLUMN))),
+            "columns_busy": In(1),
+            "busy": Out(1),
+            "writes": In(32),
+            "keys": In(data.ArrayLayout(32, len(KEYS))),
+            "look": Out(places),
+            "seek_lane": Out(range(layout.lanes)),
+            "seek_minus": Out(1),
+            "old": In(layout.common.g_bits),
+            "store": Out(1),
+            "place": Out(places),
+            "g": Out(layout.common.g_bits),
+            "v": Out(signed(16)),
+            "conversions": In(32).array(tiles),
+            "bell_keys": In(32).array(tiles),
+            "restart": In(1).array(tiles),
+            "drawn": Out(range(layout.lines + 1)).array(tiles),
+            "bell": Out(signed(11)),
+            "bell_place": Out(bell_tag(layout)),
+            "bell_en": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        layout = self.layout
+        places = data.UnionLayout({"bell": bell_tag(layout), "item": item(layout)})
+        tag = data.StructLayout({"cells": 1, "head": 1, "place": places})
+        m.submodules.mixer = mixer = Mixer(tag)
+        task = Signal(Task)  # a cycle late: before the first column
+        m.d.sync += task.eq(self.task)
+        cells = CellEngine(layout)
+        m.submodules.cells = ResetInserter(self.forget)(cells)
+        wiring.connect(m, wiring.flipped(self.columns), cells.columns)
+        inputs = ("start", "row", "cols", "columns_busy", "writes", "keys", "old")
+        outputs = ("busy", "look", "seek_lane", "seek_minus", "store", "place", "g", "v")
+        m.d.comb += [
+            cells.task.eq(task),
+            *(getattr(cells, name).eq(getattr(self, name)) for name in inputs),
+            *(getattr(self, name).eq(getattr(cells, name)) for name in outputs),
+        ]
+
+        # --- requests, through a register
+        m.d.sync += mixer.i_valid.eq(0)
+        with m.If(cells.valid):
+            m.d.sync += [
+                mixer.i_valid.eq(1),
+                mixer.i_word.eq(cells.word),
+                mixer.i_tag.cells.eq(1),
+                mixer.i_tag.head.eq(cells.head),
+                mixer.i_tag.place.item.eq(cells.tag),
+            ]
+        head = mixer.word_valid & mixer.word_tag.head
+        bell = mixer.bell_valid & ~mixer.bell_tag.head
+        m.d.comb += [
+            cells.head_valid.eq(head & mixer.word_tag.cells),
+            cells.head_word.eq(mixer.word),
+            cells.bell_valid.eq(bell & mixer.bell_tag.cells),
+            cells.bell.eq(mixer.bell),
+            cells.bell_item.eq(mixer.bell_tag.place.item),
+        ]
+        paused, writes = Signal(), C(0)
+        m.d.sync += paused.eq(cells.busy)  # a cycle late: before the first word of the cells
+        asked, place = mixer.word_tag.place.bell, mixer.bell_tag.place.bell
+        # the last layers first: they convert again before the first ones do
+        for t in reversed(range(len(layout.tiles))):
+            m.submodules[f"bells_{t}"] = bells = Bells(layout, t)
+            m.d.comb += [
+                bells.restart.eq(self.restart[t]),
+                bells.key.eq(self.bell_keys[t]),
+                bells.conversions.eq(self.conversions[t]),
+                bells.pause.eq(paused),
+                self.drawn[t].eq(bells.drawn),
+                bells.head_valid.eq(head & ~mixer.word_tag.cells & (asked.tile == t)),
+                bells.head.eq(mixer.word),
+                bells.bell_valid.eq(bell & ~mixer.bell_tag.cells & (place.tile == t)),
+            ]
+            with m.If(bells.valid):
+                m.d.sync += [
+                    mixer.i_valid.eq(1),
+                    mixer.i_word.eq(bells.word),
+                    mixer.i_tag.cells.eq(0),
+                    mixer.i_tag.head.eq(bells.tag.head),
+                    mixer.i_tag.place.bell.eq(bells.tag),
+                ]
+            paused, writes = paused | bells.valid, writes | bells.write
+        m.d.comb += [
+            self.bell.eq(mixer.bell),
+            self.bell_place.eq(place),
+            self.bell_en.eq(writes),
+        ]
+        return m

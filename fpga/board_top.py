@@ -118,7 +118,9 @@ class BoardTop(Elaboratable):
         uart = platform.request("uart", dir="-")
         m.submodules.rx_pin = rx = io.Buffer("i", uart.rx)
         m.submodules.rx = FFSynchronizer(rx.i, design.rx, init=1)
-        leds = [platform.request("led", k, dir="-") for k in range(2)]
+        leds = [platform.request(self.board.lights, k, dir="-") for k in range(2)]
+        if self.board.lights == "rgb_led":
+            leds = [led.g for led in leds]
         for name, pin, value in (
             ("tx", uart.tx, design.tx),
             ("light_0", leds[0], heartbeat.light),

@@ -49,6 +49,8 @@ class Board:
     luts, block_rams, block_ram_bits, single_port_rams, dsps : int
         What the FPGA has; ``block_ram_bits`` in one block RAM. ``single_port_rams`` are 16 bits
         wide and 16384 words deep.
+    lights : str
+        What amaranth-boards calls the lights: ``"led"``, or ``"rgb_led"``, whose green is used.
     loaders : tuple of str
         Commands that load a bitstream ``{file}``, the usual one first.
     preset : str
@@ -69,6 +71,7 @@ class Board:
     block_ram_bits: int
     single_port_rams: int
     dsps: int
+    lights: str = "led"
     loaders: tuple[str, ...]
     preset: str
 
@@ -142,6 +145,27 @@ BOARDS = {
             block_rams=56,
             dsps=28,
             preset="micro",
+        ),
+        # The fastest ECP5-85F that is sold on a board: all ECP5-5G are of speed 8.
+        replace(
+            _ULX3S_85F,
+            name="ecpix5-85f",
+            meaning="LambdaConcept ECPIX-5 with a Lattice ECP5-5G LFE5UM5G-85F",
+            platform="amaranth_boards.ecpix5:ECPIX585Platform",
+            place=("--um5g-85k", "--package", "CABGA554", "--speed", "8"),
+            oscillator=100e6,
+            clocks=MappingProxyType({
+                40: Pll(8, 20),
+                50: Pll(8, 16),
+                60: Pll(6, 10),
+                70: Pll(7, 10),
+                75: Pll(6, 8),
+                80: Pll(8, 10),
+                100: None,
+            }),
+            clock=80,
+            lights="rgb_led",
+            loaders=("openFPGALoader -b ecpix5 {file}",),
         ),
         Board(
             name="icebreaker",

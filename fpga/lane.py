@@ -106,6 +106,8 @@ class Lane(wiring.Component):
         Stage 2: reference cell of the row.
     walk : ``In(Walk)``
         Stage 6.
+    sum : ``In``
+        The sum to read: stage 2 of the conversion if there is one, or else stage 6.
     write : ``In(1)``, write_addr : ``In``
         Stage 9: write the new state.
     store : ``In(Store)``, bus : ``In(32)``
@@ -139,6 +141,7 @@ class Lane(wiring.Component):
             "code": In(signed(9)),
             "v_ref": In(signed(16)),
             "walk": In(Walk),
+            "sum": In(range(layout.beats)),
             "write": In(1),
             "write_addr": In(range(layout.first_word[-1])),
             "store": In(Store),
@@ -198,7 +201,7 @@ class Lane(wiring.Component):
             bell_write.data.eq(self.bell_data),
             bell_write.en.eq(self.bell_en),
             bell_read.addr.eq(c[0].bell),
-            sum_read.addr.eq(Mux(c[2].valid, c[2].beat, self.walk.word)),
+            sum_read.addr.eq(self.sum),
         ]
         with m.If(c[0].valid):
             m.d.sync += [

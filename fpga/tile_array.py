@@ -249,11 +249,18 @@ class TileArray(wiring.Component):
             self.y_valid.eq(stages[-1].valid),
             self.y_converter.eq(stages[-1].converter),
         ]
+        # Two lanes share a register, as of the modes: from here to all lanes is far.
+        where = Mux(stages[1].valid, stages[1].beat, self._visits[_PRODUCT - 1].word)
+        sums = [
+            Signal(range(layout.beats), name=f"sum_{k}", init=k % layout.beats) for k in range(8)
+        ]
+        m.d.sync += [each.eq(where) for each in sums]
         for k, lane in enumerate(lanes):
             m.d.comb += [lane.convert[i].eq(stages[i]) for i in range(CONVERT_STAGES)]
             m.d.comb += [
                 lane.amp.eq(self.amp),
                 lane.offset.eq(read.data.word_select(k, bits)),
+                lane.sum.eq(sums[8 * k // layout.lanes]),
                 self.y[k].eq(lane.y),
             ]
 

@@ -11,6 +11,8 @@ __all__ = ["PulseEncoder", "Rate"]
 
 #: Most fractional bits of a rate.
 MAX_SHIFT = 24
+#: Lanes that share registers of the rate.
+_NEAR = 4
 
 
 class Rate(data.Struct):
@@ -72,8 +74,15 @@ class PulseEncoder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        unused = Signal(range(MAX_SHIFT + 1))  # random bits below u
-        m.d.comb += unused.eq(MAX_SHIFT - self.rate.shift)
+        # Of each few lanes, registers of their own: from one place to all lanes is far, and a
+        # shift is slow. Unequal at first, so that tools do not make one of them.
+        rates, unused = [], []
+        for k in range(0, self.lanes, _NEAR):
+            rate = Signal(Rate, name=f"rate_{k}", init={"shift": k // _NEAR})
+            below = Signal(range(MAX_SHIFT + 1), name=f"unused_{k}", init=k // _NEAR)
+            m.d.sync += [rate.eq(self.rate), below.eq(MAX_SHIFT - self.rate.shift)]
+            rates.append(rate)
+            unused.append(below)  # random bits below u
         asked, applied = [], []
         # |code| is one more than ~code where it is negative; the one is added as a rate, to the
         # bits, where there is time for an adder.
@@ -82,7 +91,7 @@ class PulseEncoder(wiring.Component):
             def signal(shape, name, k=k):
                 return Signal(shape, name=f"{name}_{k}", reset_less=True)
 
-            code = self.codes[k]
+            code, rate, below = self.codes[k], rates[k // _NEAR], unused[k // _NEAR]
             size, word = signal(7, "size"), signal(MAX_SHIFT, "word")
             product, bits = signal(15, "product"), signal(MAX_SHIFT + 1, "bits")
             total = signal(MAX_SHIFT + 2, "total")
@@ -90,7 +99,7 @@ class PulseEncoder(wiring.Component):
             signs = signal(3, "signs")  # of the codes in the stages
             m.d.comb += [
                 total.eq(product + bits),
-                count.eq(Mux(whole > self.rate.most, self.rate.most, whole)),
+                count.eq(Mux(whole > rate.most, rate.most, whole)),
                 self.pulses[k].eq(Mux(signs[2], -count, count)),
             ]
             with m.If(self.step):
@@ -98,9 +107,9 @@ class PulseEncoder(wiring.Component):
                     signs.eq(Cat(code < 0, signs)),
                     size.eq(Mux(code < 0, ~code, code)),
                     word.eq(Mux(self.stochastic, self.words[k][-MAX_SHIFT:], 1 << (MAX_SHIFT - 1))),
-                    product.eq(size * self.rate.mult),
-                    bits.eq((word >> unused) + Mux(signs[0], self.rate.mult, 0)),
-                    whole.eq(total >> self.rate.shift),
+                    product.eq(size * rate.mult),
+                    bits.eq((word >> below) + Mux(signs[0], rate.mult, 0)),
+                    whole.eq(total >> rate.shift),
                 ]
             asked.append(whole)
             applied.append(count)

@@ -103,7 +103,10 @@ def test_bitstream_shows_phases_a_table_and_how_to_load(asked, capsys, monkeypat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--board", "arty"], "board must be one of ulx3s-85f, ulx3s-12f, icebreaker, not 'arty'"),
+        (
+            ["--board", "arty"],
+            "board must be one of ulx3s-85f, ulx3s-12f, ecpix5-85f, icebreaker, not 'arty'",
+        ),
         (
             ["--board", "ulx3s-85f", "--preset", "huge"],
             "preset must be one of mnist, mnist-16, small, mini, micro, tiny, not 'huge'",

@@ -55,6 +55,7 @@ def test_board_has_the_platform_of_its_device(name):
     device, package = {
         "ulx3s-85f": ("LFE5U-85F", "BG381"),
         "ulx3s-12f": ("LFE5U-12F", "BG381"),
+        "ecpix5-85f": ("LFE5UM5G-85F", "BG554"),
         "icebreaker": ("iCE40UP5K", "SG48"),
     }[name]
     assert (platform.device, platform.package) == (device, package)
@@ -73,6 +74,7 @@ ULX3S = {"clk25_0__io": "G2", "uart_0__rx__io": "M1", "uart_0__tx__io": "L4"}
 PINS = {
     "ulx3s-85f": ULX3S,
     "ulx3s-12f": ULX3S,
+    "ecpix5-85f": {"clk100_0__io": "K23", "uart_0__rx__io": "R26", "uart_0__tx__io": "R24"},
     "icebreaker": {"clk12_0__io": "35", "uart_0__rx__io": "6", "uart_0__tx__io": "9"},
 }
 
@@ -88,7 +90,8 @@ def test_top_has_the_pins_and_the_clock_of_its_board(name, clock):
     else:
         sites = re.findall(r"set_io (\w+) (\w+)", plan.files["top.pcf"])
     assert PINS[name].items() <= dict(sites).items()
-    assert {"led_0__io", "led_1__io"} <= dict(sites).keys()
+    lights = {"led": "led_{}__io", "rgb_led": "rgb_led_{}__g__io"}[board.lights]
+    assert {lights.format(k) for k in range(2)} <= dict(sites).keys()
     pll = board.clocks[clock]
     assert netlist.count("EHXPLLL") + netlist.count("SB_PLL40_PAD") == (pll is not None)
     if pll is not None and board.family == "ecp5":

@@ -19,7 +19,8 @@ def pick(beats, lanes, bits):
 class Picker(wiring.Component):
     """Pick the codes of a vector in order, or only those that are not zero.
 
-    Latency 3 cycles from ``start``, then one code a cycle; a beat without a code takes a cycle.
+    Latency 2 cycles from ``start``, then one code a cycle; a beat without a code takes a cycle.
+    The first beat is looked up before that.
 
     Parameters
     ----------
@@ -31,7 +32,8 @@ class Picker(wiring.Component):
     Members
     -------
     start : ``In(1)``
-        Begin; the inputs below hold until ``busy`` falls.
+        Begin; the inputs below hold until ``busy`` falls. The first beat, if it is ``available``,
+        is what ``codes`` were in the cycle before, and ``busy`` was 0 for two cycles.
     busy : ``Out(1)``
         From the cycle after ``start`` until the last code is taken.
     all : ``In(1)``
@@ -106,13 +108,22 @@ class Picker(wiring.Component):
                 self.beat.eq(self.beat + 1),
                 left.eq(left - 1),
             ]
+        with m.If(~self.busy):
+            m.d.sync += [self.beat.eq(0), ahead.eq(self.codes), ahead_beat.eq(0)]
         with m.If(self.start):
             last = (self.count - 1)[: exact_log2(self.lanes)]  # lane of the last code
+            ends, some = Signal(self.lanes), Signal()
+            total = Signal.like(left)
+            m.d.comb += [
+                ends.eq(Cat(last >= k for k in range(self.lanes))),
+                total.eq((self.count + self.lanes - 1) >> exact_log2(self.lanes)),
+                some.eq(self.available.any() & self.count.any()),
+            ]
             m.d.sync += [
-                left.eq((self.count + self.lanes - 1) >> exact_log2(self.lanes)),
-                rest_there.eq(Cat(last >= k for k in range(self.lanes))),
-                self.beat.eq(0),
-                mask.eq(0),
-                fetched.eq(0),
+                left.eq(total - some),
+                self.beat.eq(some),
+                rest_there.eq(ends),
+                there.eq(Mux(total == 1, ends, -1)),
+                fetched.eq(some),
             ]
         return m

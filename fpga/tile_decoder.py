@@ -65,9 +65,9 @@ class TileDecoder(wiring.Component):
         for name, ops in _FLAGS.items():
             m.d.sync += getattr(self, name).eq(or_tree([self.upcoming == op for op in ops]))
 
-        # It takes some cycles to reach the same place: sums are read 4 after the decision to
-        # convert, and the next visit comes 5 after it, or 4 after an end without one, when all
-        # stages must be empty: modes do not mix.
+        # It takes some cycles to reach the same place. Multipliers are free for a conversion 3
+        # cycles after the decision to convert, and sums are read 4 after it. An end without one
+        # changes state that is used up to stage 4.
         def decode(mode=Mode.FORWARD, task=Task.DRIFT, kind=_FORWARD, behind=0b11111):
             m.d.sync += [
                 self.mode.eq(mode),
@@ -78,11 +78,11 @@ class TileDecoder(wiring.Component):
 
         with m.Switch(self.upcoming):
             with m.Case(TileOp.FORWARD):
-                decode(behind=0b1111)
+                decode(behind=0b11)
             with m.Case(TileOp.READ):
-                decode(kind=READ, behind=0b1111)
+                decode(kind=READ, behind=0b11)
             with m.Case(TileOp.BACKWARD):
-                decode(Mode.BACKWARD, kind=_BACKWARD, behind=0b111111)
+                decode(Mode.BACKWARD, kind=_BACKWARD, behind=0b11111)
             with m.Case(TileOp.UPDATE, TileOp.TUNE):
                 decode(Mode.STEP)
             with m.Case(TileOp.AGE):

@@ -246,13 +246,17 @@ class EmulatedTiles(wiring.Component):
 
         over = Signal()  # what must be out of the lanes is
         m.d.sync += over.eq(~(array.moving & op.behind).any())
+        # The first visit of the next one comes 3 cycles after it begins, and all others must be
+        # out of the lanes then: modes do not mix.
+        clear = Signal()
+        m.d.sync += clear.eq(~array.moving[:6].any())
 
         hosts = Signal()  # the memories are the host's
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.sync += [asked.eq(0), empty.eq(1), beat.eq(0), drift_row.eq(0), wait.eq(0)]
                 m.d.comb += given.search.eq(1)
-                with m.If(given.ready):
+                with m.If(given.ready & clear):
                     with m.Switch(command.op):
                         with m.Case(TileOp.POLARITY):
                             m.d.comb += events["polarity"].eq(1)
@@ -263,7 +267,7 @@ class EmulatedTiles(wiring.Component):
                             m.next = "WALK"
                         with m.Case(TileOp.PROGRAM, TileOp.INIT):
                             m.d.sync += cells.eq(1)
-                            m.next = "ROW"
+                            m.next = "COLUMNS"
                         with m.Default():
                             m.d.comb += [picker.start.eq(1), walker.start.eq(1)]
                             m.next = "WALK"
@@ -309,6 +313,8 @@ class EmulatedTiles(wiring.Component):
                     m.d.comb += events["convert"].eq(1)
                     done()
 
+            with m.State("COLUMNS"):  # the picker looks its first beat up
+                m.next = "ROW"
             with m.State("ROW"):
                 m.d.comb += [picker.start.eq(1), array.start.eq(1)]
                 m.next = "CELLS"
@@ -339,7 +345,7 @@ class EmulatedTiles(wiring.Component):
                 m.d.sync += drift_row.eq(0)
                 with m.If(drift_due):
                     m.d.sync += cells.eq(1)
-                    m.next = "ROW"
+                    m.next = "COLUMNS"
                 with m.Else():
                     done()
         working = ~fsm.ongoing("IDLE") & ~fsm.ongoing("HOST")

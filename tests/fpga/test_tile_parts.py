@@ -97,7 +97,9 @@ def test_squares_of_all_codes_are_added_up(lanes):
 
 @pytest.mark.parametrize("everything", [False, True])
 @pytest.mark.parametrize("stall", [0, 2])
-def test_picker_finds_the_codes_in_order(everything, stall):
+@pytest.mark.parametrize("there", [0, 1, 5])
+def test_picker_finds_the_codes_in_order(everything, stall, there):
+    """Some beats are there before it starts, the others come one by one."""
     lanes, beats, bits = 4, 5, 8
     rng = np.random.default_rng(stall)
     picker = Picker(beats, lanes, bits)
@@ -106,14 +108,15 @@ def test_picker_finds_the_codes_in_order(everything, stall):
         for count in (20, 17, 16, 1, 0):
             codes = np.where(rng.random(20) < 0.4, rng.integers(1, 256, 20), 0)
             vector["codes"] = codes
-            pins["all"], pins["count"], pins["start"] = everything, count, 1
-            pins["available"], pins["o.ready"] = 0, 0
-            yield
+            for start in (0, 0, 1):
+                pins["all"], pins["count"], pins["start"] = everything, count, start
+                pins["available"], pins["o.ready"] = there, 0
+                yield
             pins["start"] = 0
             want = [k for k in range(count) if everything or codes[k]]
             got, cycle = [], 0
             while True:
-                pins["available"] = min(beats, cycle // 3)  # beats come one by one
+                pins["available"] = min(beats, there + cycle // 3)
                 pins["o.ready"] = ready = int(cycle % (stall + 1) == 0)
                 yield
                 cycle += 1

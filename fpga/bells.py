@@ -79,7 +79,7 @@ class Bells(wiring.Component):
         m = Module()
         layout, tile = self.layout, self.layout.tiles[self.tile]
         most, first = max(tile.rows, tile.cols), layout.first_bell[self.tile]
-        word, left = Signal(32), Signal(range(most + 1))
+        word, left, more = Signal(32), Signal(range(most + 1)), Signal()
         # a register before the mixer
         settle = Signal(range(BELL_LATENCY + 2), init=BELL_LATENCY + 1)
         beat = Signal(range(layout.first_bell[-1]), init=first)
@@ -100,11 +100,11 @@ class Bells(wiring.Component):
                     m.next = "WAIT"
             with m.State("WAIT"):
                 with m.If(self.head_valid):
-                    m.d.sync += [word.eq(self.head), left.eq(most)]
+                    m.d.sync += [word.eq(self.head), left.eq(most), more.eq(1)]
                     m.next = "WORDS"
             with m.State("WORDS"):
                 m.d.comb += [
-                    self.valid.eq(~self.pause & left.any()),
+                    self.valid.eq(~self.pause & more),
                     self.word.eq(word),
                     self.write.eq(self.bell_valid),
                 ]
@@ -112,6 +112,7 @@ class Bells(wiring.Component):
                     m.d.sync += [
                         word.eq(word + GOLDEN),
                         left.eq(left - 1),
+                        more.eq(left != 1),
                         Cat(lane, beat).eq(Cat(lane, beat) + 1),
                     ]
         with m.If(self.write):

@@ -16,6 +16,14 @@ def pick(beats, lanes, bits):
     return data.StructLayout({"beat": range(beats), "lane": range(lanes), "code": bits})
 
 
+def _several(bits):
+    """Return whether two bits or more are 1; quicker than to take one away and look."""
+    if len(bits) == 1:
+        return C(0)
+    low, high = bits[: len(bits) // 2], bits[len(bits) // 2 :]
+    return _several(low) | _several(high) | (low.any() & high.any())
+
+
 class Picker(wiring.Component):
     """Pick the codes of a vector in order, or only those that are not zero.
 
@@ -66,7 +74,7 @@ class Picker(wiring.Component):
         rest_there = Signal(self.lanes)  # codes of the last one
         mask, codes, beat = Signal(self.lanes), Signal.like(self.codes), Signal.like(self.beat)
         lowest, rest = Signal(self.lanes), Signal(self.lanes)
-        pop, load = Signal(), Signal()
+        pop, load, several = Signal(), Signal(), Signal()
         # the next beat, looked up ahead, and which of its codes are in the vector
         fetched, there = Signal(), Signal(self.lanes)
         ahead, ahead_beat = Signal.like(self.codes), Signal.like(self.beat)
@@ -75,8 +83,9 @@ class Picker(wiring.Component):
         m.d.comb += [
             rest.eq(mask & (mask - 1)),
             lowest.eq(mask & ~rest),
+            several.eq(_several(mask)),
             pop.eq(mask.any() & (~self.o.valid | self.o.ready)),
-            load.eq(fetched & (~mask.any() | (pop & ~rest.any()))),
+            load.eq(fetched & (~mask.any() | (pop & ~several))),
             fetch.eq(left.any() & (self.beat < self.available) & (~fetched | load)),
             self.busy.eq(left.any() | fetched | mask.any() | self.o.valid),
         ]

@@ -7,6 +7,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from rtl.skid import Skid
 from rtl.tile_port import Command, TileOp, TilePort
 
 from .squares import Squares
@@ -80,15 +81,22 @@ class TileInput(wiring.Component):
         flags = Array(Signal(layout.words, name=f"flags_{i}") for i in range(2))
         used, complete, squared = Signal(2), Signal(2), Signal(2)
 
-        # a beat comes from far: it is kept in a register, and which of its codes are not zero
+        # A beat comes from far: it is kept in a register, and which of its codes are not zero. Who
+        # sends it learns from a register, too, that it is taken.
         lit = Signal(lanes)
         x = stream.Signature(self.x.payload.shape()).create()
         opened = Signal()  # nothing is taken while all of this is being reset
         m.d.sync += opened.eq(1)
-        m.d.comb += self.x.ready.eq(opened & (~x.valid | x.ready))
-        with m.If(self.x.ready):
-            m.d.sync += [x.valid.eq(self.x.valid), x.payload.eq(self.x.payload)]
-            m.d.sync += lit.eq(Cat(code.any() for code in self.x.p.data))
+        m.submodules.skid = skid = Skid(self.x.payload.shape())
+        m.d.comb += [
+            skid.i.valid.eq(self.x.valid & opened),
+            skid.i.payload.eq(self.x.payload),
+            self.x.ready.eq(skid.i.ready & opened),
+            skid.o.ready.eq(~x.valid | x.ready),
+        ]
+        with m.If(skid.o.ready):
+            m.d.sync += [x.valid.eq(skid.o.valid), x.payload.eq(skid.o.payload)]
+            m.d.sync += lit.eq(Cat(code.any() for code in skid.o.p.data))
 
         # --- the vectors: rows a beat a word, columns with a write enable for every narrow beat
         row_bits = (layout.row_beats - 1).bit_length()

@@ -18,6 +18,9 @@ __all__ = ["VIRTUAL_BAUD", "VIRTUAL_CLOCK", "VirtualBoard"]
 
 #: As if at 80 MHz; the line as fast as the receiver can follow, since a cycle takes long here.
 VIRTUAL_CLOCK, VIRTUAL_BAUD = 80_000_000, 13_000_000
+#: A frame that is cut off is given up after this time without a byte, s of the virtual clock. No
+#: bytes are held up on the way here, and a real board's gap would take seconds to compute.
+_GAP = 0.0002
 
 
 class VirtualBoard:
@@ -37,7 +40,7 @@ class VirtualBoard:
     """
 
     def __init__(self, chip: ChipConfig, hw: ControllerConfig, *, build_dir=BUILD_DIR):
-        top = Top(chip, hw, VIRTUAL_CLOCK, VIRTUAL_BAUD)
+        top = Top(chip, hw, VIRTUAL_CLOCK, VIRTUAL_BAUD, gap=_GAP)
         program = verilate(top, "top", "uart_board.cpp", build_dir=build_dir)
         self._folder = tempfile.TemporaryDirectory(prefix="crossforge-board-")
         self.port = str(Path(self._folder.name, "tty"))

@@ -163,7 +163,7 @@ BOARDS = {
                 80: Pll(8, 10),
                 100: None,
             }),
-            clock=80,
+            clock=50,
             lights="rgb_led",
             loaders=("openFPGALoader -b ecpix5 {file}",),
         ),

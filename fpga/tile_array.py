@@ -23,6 +23,8 @@ __all__ = ["TileArray"]
 
 #: Stage of the lanes in which their products are there, and in which they are added up.
 _PRODUCT, _TOTAL = 6, 8
+#: Groups of neighbouring lanes that have registers of their own for what all of them need.
+_GROUPS = 8
 
 
 class TileArray(wiring.Component):
@@ -163,7 +165,7 @@ class TileArray(wiring.Component):
                 name=f"mode_{k}",
                 init={"forward": k & 1, "steps": k >> 1 & 1, "leaks": k >> 2},
             )
-            for k in range(8)
+            for k in range(_GROUPS)
         ]
         with m.If(~self.moving[1:].any()):
             for each in modes:
@@ -181,7 +183,7 @@ class TileArray(wiring.Component):
         writes = visits[STEP_STAGE].valid & (leaks | modes[0].steps)
         for k, lane in enumerate(lanes):
             m.d.comb += [
-                lane.mode.eq(modes[8 * k // layout.lanes]),
+                lane.mode.eq(modes[_GROUPS * k // layout.lanes]),
                 lane.negative.eq(self.negative),
                 lane.column.eq(self.codes[k][:8]),
                 lane.opposite.eq(self.visit.code[-1]),
@@ -249,10 +251,11 @@ class TileArray(wiring.Component):
             self.y_valid.eq(stages[-1].valid),
             self.y_converter.eq(stages[-1].converter),
         ]
-        # Two lanes share a register, as of the modes: from here to all lanes is far.
+        # A register for each group, as of the modes: from here to all lanes is far.
         where = Mux(stages[1].valid, stages[1].beat, self._visits[_PRODUCT - 1].word)
         sums = [
-            Signal(range(layout.beats), name=f"sum_{k}", init=k % layout.beats) for k in range(8)
+            Signal(range(layout.beats), name=f"sum_{k}", init=k % layout.beats)
+            for k in range(_GROUPS)
         ]
         m.d.sync += [each.eq(where) for each in sums]
         for k, lane in enumerate(lanes):
@@ -260,7 +263,7 @@ class TileArray(wiring.Component):
             m.d.comb += [
                 lane.amp.eq(self.amp),
                 lane.offset.eq(read.data.word_select(k, bits)),
-                lane.sum.eq(sums[8 * k // layout.lanes]),
+                lane.sum.eq(sums[_GROUPS * k // layout.lanes]),
                 self.y[k].eq(lane.y),
             ]
 

@@ -10,7 +10,7 @@ from analog_models.prng import GOLDEN
 from .mixer import BELL_LATENCY
 from .tiles_layout import TilesLayout
 
-__all__ = ["Bells", "bell_tag"]
+__all__ = ["Bells", "bell_ports", "bell_tag"]
 
 
 def bell_tag(layout: TilesLayout):
@@ -21,6 +21,17 @@ def bell_tag(layout: TilesLayout):
         "beat": range(layout.first_bell[-1]),
         "lane": range(layout.lanes),
     })
+
+
+def bell_ports(layout: TilesLayout):
+    """Members by which every tile has its bells drawn, arrays; see :class:`Bells`."""
+    tiles = len(layout.tiles)
+    return {
+        "conversions": In(32).array(tiles),
+        "bell_keys": In(32).array(tiles),
+        "restart": In(1).array(tiles),
+        "drawn": Out(range(layout.lines + 1)).array(tiles),
+    }
 
 
 class Bells(wiring.Component):

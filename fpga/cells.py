@@ -16,7 +16,7 @@ from .tile_input import COLUMN
 from .tile_layout import KEYS
 from .tiles_layout import TilesLayout
 
-__all__ = ["CellEngine", "Item", "Task", "item"]
+__all__ = ["CellEngine", "Item", "Task", "cell_ports", "item", "row_ports"]
 
 
 class Task(enum.Enum, shape=2):
@@ -47,6 +47,36 @@ def item(layout: TilesLayout):
         "lane": range(layout.lanes),
         "code": 7,  # duration of a SET
     })
+
+
+def row_ports(layout: TilesLayout):
+    """Members that say which row to work on; see :class:`CellEngine`."""
+    return {
+        "start": In(1),
+        "busy": Out(1),
+        "task": In(Task),
+        "row": In(9),
+        "cols": In(range(layout.cols + 1)),
+        "writes": In(32),
+        "keys": In(data.ArrayLayout(32, len(KEYS))),
+        "columns": In(stream.Signature(pick(layout.beats, layout.lanes, COLUMN))),
+        "columns_busy": In(1),
+    }
+
+
+def cell_ports(layout: TilesLayout):
+    """Members through which cells are read and written; see :class:`CellEngine`."""
+    places = item(layout)
+    return {
+        "look": Out(places),
+        "seek_lane": Out(range(layout.lanes)),
+        "seek_minus": Out(1),
+        "old": In(layout.common.g_bits),
+        "store": Out(1),
+        "place": Out(places),
+        "g": Out(layout.common.g_bits),
+        "v": Out(signed(16)),
+    }
 
 
 class CellEngine(wiring.Component):
@@ -92,15 +122,7 @@ class CellEngine(wiring.Component):
         self.layout = layout
         places = item(layout)
         super().__init__({
-            "start": In(1),
-            "busy": Out(1),
-            "task": In(Task),
-            "row": In(9),
-            "cols": In(range(layout.cols + 1)),
-            "writes": In(32),
-            "keys": In(data.ArrayLayout(32, len(KEYS))),
-            "columns": In(stream.Signature(pick(layout.beats, layout.lanes, COLUMN))),
-            "columns_busy": In(1),
+            **row_ports(layout),
             "valid": Out(1),
             "word": Out(32),
             "head": Out(1),
@@ -110,14 +132,7 @@ class CellEngine(wiring.Component):
             "bell_valid": In(1),
             "bell": In(signed(11)),
             "bell_item": In(places),
-            "look": Out(places),
-            "seek_lane": Out(range(layout.lanes)),
-            "seek_minus": Out(1),
-            "old": In(layout.common.g_bits),
-            "store": Out(1),
-            "place": Out(places),
-            "g": Out(layout.common.g_bits),
-            "v": Out(signed(16)),
+            **cell_ports(layout),
         })
 
     def elaborate(self, platform):

@@ -2,15 +2,12 @@
 """Draws: all that needs random words, and the mixer that it shares."""
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .bells import Bells, bell_tag
-from .cells import CellEngine, Task, item
+from .bells import Bells, bell_ports, bell_tag
+from .cells import CellEngine, Task, cell_ports, item, row_ports
 from .mixer import Mixer
-from .picker import pick
-from .tile_input import COLUMN
-from .tile_layout import KEYS
 from .tiles_layout import TilesLayout
 
 __all__ = ["Draws"]
@@ -39,30 +36,11 @@ class Draws(wiring.Component):
 
     def __init__(self, layout: TilesLayout):
         self.layout = layout
-        tiles, places = len(layout.tiles), item(layout)
         super().__init__({
             "forget": In(1),
-            "start": In(1),
-            "task": In(Task),
-            "row": In(9),
-            "cols": In(range(layout.cols + 1)),
-            "columns": In(stream.Signature(pick(layout.beats, layout.lanes, COLUMN))),
-            "columns_busy": In(1),
-            "busy": Out(1),
-            "writes": In(32),
-            "keys": In(data.ArrayLayout(32, len(KEYS))),
-            "look": Out(places),
-            "seek_lane": Out(range(layout.lanes)),
-            "seek_minus": Out(1),
-            "old": In(layout.common.g_bits),
-            "store": Out(1),
-            "place": Out(places),
-            "g": Out(layout.common.g_bits),
-            "v": Out(signed(16)),
-            "conversions": In(32).array(tiles),
-            "bell_keys": In(32).array(tiles),
-            "restart": In(1).array(tiles),
-            "drawn": Out(range(layout.lines + 1)).array(tiles),
+            **row_ports(layout),
+            **cell_ports(layout),
+            **bell_ports(layout),
             "bell": Out(signed(11)),
             "bell_place": Out(bell_tag(layout)),
             "bell_en": Out(1),

@@ -2,20 +2,20 @@
 """The array of all emulated tiles: lanes, and everything that works on all of them."""
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from rtl.reduce import add_tree, or_tree
 
-from .cells import Item, Task
+from .bells import bell_ports
+from .cells import Item, row_ports
 from .draws import Draws
 from .lane import CONVERT_STAGES, STEP_STAGE, Convert, Lane, Mode, Modes, Store
-from .picker import pick
 from .reference import LEAK_STAGE, Reference
 from .tile_input import COLUMN
-from .tile_layout import KEYS, Plane
+from .tile_layout import Plane
 from .tiles_layout import KINDS, TilesLayout
 from .walker import Visit, row_address
 
@@ -80,19 +80,8 @@ class TileArray(wiring.Component):
             "codes": In(data.ArrayLayout(COLUMN, layout.lanes)),
             "moving": Out(STEP_STAGE + 1),
             "by_cell": In(1),
-            "start": In(1),
-            "task": In(Task),
-            "row": In(9),
-            "cols": In(range(layout.cols + 1)),
-            "columns": In(stream.Signature(pick(layout.beats, layout.lanes, COLUMN))),
-            "columns_busy": In(1),
-            "busy": Out(1),
-            "writes": In(32),
-            "keys": In(data.ArrayLayout(32, len(KEYS))),
-            "conversions": In(32).array(tiles),
-            "bell_keys": In(32).array(tiles),
-            "restart": In(1).array(tiles),
-            "drawn": Out(range(layout.lines + 1)).array(tiles),
+            **row_ports(layout),
+            **bell_ports(layout),
             "convert": In(1),
             "converter": In(converter),
             "beat": In(range(layout.beats)),

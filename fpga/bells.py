@@ -56,8 +56,8 @@ class Bells(wiring.Component):
         Bells that are written, from the first one on.
     pause : ``In(1)``
         The mixer is not free.
-    valid : ``Out(1)``, word : ``Out(32)``, tag : ``Out(bell_tag(layout))``
-        Request to the mixer.
+    wants : ``Out(1)``, word : ``Out(32)``, tag : ``Out(bell_tag(layout))``
+        Request to the mixer; it is taken at once unless ``pause``.
     head_valid : ``In(1)``, head : ``In(32)``
         The mixed word of a request that was a head.
     bell_valid : ``In(1)``
@@ -74,7 +74,7 @@ class Bells(wiring.Component):
             "conversions": In(32),
             "drawn": Out(range(layout.lines + 1)),
             "pause": In(1),
-            "valid": Out(1),
+            "wants": Out(1),
             "word": Out(32),
             "tag": Out(bell_tag(layout)),
             "head_valid": In(1),
@@ -95,31 +95,25 @@ class Bells(wiring.Component):
         settle = Signal(range(BELL_LATENCY + 2), init=BELL_LATENCY + 1)
         beat = Signal(range(layout.first_bell[-1]), init=first)
         lane = Signal(range(layout.lanes))
+        taken = Signal()
         m.d.comb += [self.tag.tile.eq(self.tile), self.tag.beat.eq(beat), self.tag.lane.eq(lane)]
+        m.d.comb += [self.word.eq(word), taken.eq(self.wants & ~self.pause)]
         with m.FSM():
             with m.State("SETTLE"):  # until what was drawn before is out of the mixer
-                m.d.sync += settle.eq(settle - 1)
+                m.d.sync += [settle.eq(settle - 1), word.eq(self.key + self.conversions)]
                 with m.If(settle == 0):
                     m.next = "HEAD"
             with m.State("HEAD"):
-                m.d.comb += [
-                    self.valid.eq(~self.pause),
-                    self.word.eq(self.key + self.conversions),
-                    self.tag.head.eq(1),
-                ]
-                with m.If(self.valid):
+                m.d.comb += [self.wants.eq(1), self.tag.head.eq(1)]
+                with m.If(taken):
                     m.next = "WAIT"
             with m.State("WAIT"):
                 with m.If(self.head_valid):
                     m.d.sync += [word.eq(self.head), left.eq(most), more.eq(1)]
                     m.next = "WORDS"
             with m.State("WORDS"):
-                m.d.comb += [
-                    self.valid.eq(~self.pause & more),
-                    self.word.eq(word),
-                    self.write.eq(self.bell_valid),
-                ]
-                with m.If(self.valid):
+                m.d.comb += [self.wants.eq(more), self.write.eq(self.bell_valid)]
+                with m.If(taken):
                     m.d.sync += [
                         word.eq(word + GOLDEN),
                         left.eq(left - 1),

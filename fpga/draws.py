@@ -5,6 +5,8 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from rtl.reduce import or_tree
+
 from .bells import Bells, bell_ports, bell_tag
 from .cells import CellEngine, Task, cell_ports, item, row_ports
 from .mixer import Mixer
@@ -65,11 +67,18 @@ class Draws(wiring.Component):
             *(getattr(self, name).eq(getattr(cells, name)) for name in outputs),
         ]
 
-        # --- requests, through a register
-        m.d.sync += mixer.i_valid.eq(0)
+        # --- requests, through registers; those of the first layers unless others want more
+        bells = [Bells(layout, t) for t in range(len(layout.tiles))]
+        for each in bells:
+            with m.If(C(1) if each is bells[0] else each.wants):
+                m.d.sync += [
+                    mixer.i_word.eq(each.word),
+                    mixer.i_tag.cells.eq(0),
+                    mixer.i_tag.head.eq(each.tag.head),
+                    mixer.i_tag.place.bell.eq(each.tag),
+                ]
         with m.If(cells.valid):
             m.d.sync += [
-                mixer.i_valid.eq(1),
                 mixer.i_word.eq(cells.word),
                 mixer.i_tag.cells.eq(1),
                 mixer.i_tag.head.eq(cells.head),
@@ -84,34 +93,26 @@ class Draws(wiring.Component):
             cells.bell.eq(mixer.bell),
             cells.bell_item.eq(mixer.bell_tag.place.item),
         ]
-        paused, writes = Signal(), C(0)
-        m.d.sync += paused.eq(cells.busy)  # a cycle late: before the first word of the cells
+        drawing = Signal()
+        m.d.sync += drawing.eq(cells.busy)  # a cycle late: before the first word of the cells
+        m.d.sync += mixer.i_valid.eq(cells.valid | ~drawing & or_tree(b.wants for b in bells))
         asked, place = mixer.word_tag.place.bell, mixer.bell_tag.place.bell
-        # the last layers first: they convert again before the first ones do
-        for t in reversed(range(len(layout.tiles))):
-            m.submodules[f"bells_{t}"] = bells = Bells(layout, t)
+        for t, each in enumerate(bells):
+            m.submodules[f"bells_{t}"] = each
             m.d.comb += [
-                bells.restart.eq(self.restart[t]),
-                bells.key.eq(self.bell_keys[t]),
-                bells.conversions.eq(self.conversions[t]),
-                bells.pause.eq(paused),
-                self.drawn[t].eq(bells.drawn),
-                bells.head_valid.eq(head & ~mixer.word_tag.cells & (asked.tile == t)),
-                bells.head.eq(mixer.word),
-                bells.bell_valid.eq(bell & ~mixer.bell_tag.cells & (place.tile == t)),
+                each.restart.eq(self.restart[t]),
+                each.key.eq(self.bell_keys[t]),
+                each.conversions.eq(self.conversions[t]),
+                # the last layers first: they convert again before the first ones do
+                each.pause.eq(drawing | Cat(later.wants for later in bells[t + 1 :]).any()),
+                self.drawn[t].eq(each.drawn),
+                each.head_valid.eq(head & ~mixer.word_tag.cells & (asked.tile == t)),
+                each.head.eq(mixer.word),
+                each.bell_valid.eq(bell & ~mixer.bell_tag.cells & (place.tile == t)),
             ]
-            with m.If(bells.valid):
-                m.d.sync += [
-                    mixer.i_valid.eq(1),
-                    mixer.i_word.eq(bells.word),
-                    mixer.i_tag.cells.eq(0),
-                    mixer.i_tag.head.eq(bells.tag.head),
-                    mixer.i_tag.place.bell.eq(bells.tag),
-                ]
-            paused, writes = paused | bells.valid, writes | bells.write
         m.d.comb += [
             self.bell.eq(mixer.bell),
             self.bell_place.eq(place),
-            self.bell_en.eq(writes),
+            self.bell_en.eq(or_tree(each.write for each in bells)),
         ]
         return m

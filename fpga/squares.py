@@ -52,10 +52,12 @@ class Squares(wiring.Component):
         waiting, last = Signal(8 * self.lanes), Signal()
         left = Signal(range(groups + 1))
         m.d.comb += self.ready.eq(left <= 1)
+        # whether there is a beat at all, comes from far: it decides about ``left`` alone
+        m.d.sync += waiting.eq(Mux(self.ready, self.codes, waiting >> 8 * group))
         with m.If(left.any()):
-            m.d.sync += [left.eq(left - 1), waiting.eq(waiting >> 8 * group)]
+            m.d.sync += left.eq(left - 1)
         with m.If(self.take):
-            m.d.sync += [left.eq(groups), waiting.eq(self.codes), last.eq(self.last)]
+            m.d.sync += [left.eq(groups), last.eq(self.last)]
 
         squares = []
         for k in range(group):

@@ -228,15 +228,29 @@ class TileArray(wiring.Component):
             stages.append(stage)
         bits = layout.adc_offset_bits
         *starts, total = layout.first_offset
-        m.submodules.offsets = offsets = Memory(shape=bits * layout.lanes, depth=total, init=[])
-        read, write = offsets.read_port(), offsets.write_port(granularity=bits)
         shift = exact_log2(layout.lanes)
-        stored = self.host_write & (self.plane == Plane.OFFSET)
+        # The offsets of a group of lanes are a memory of their own, with the address in a register
+        # beside it: from here to all lanes is far.
+        size = -(-layout.lanes // _GROUPS)
+        stored = Mux(self.host_write & (self.plane == Plane.OFFSET), 1 << self.index[:shift], 0)
+        write_addr = (self.index >> shift) + Array(starts[::KINDS])[self.tile]
+        read_addr = stages[0].beat + Array(starts)[stages[0].converter]
+        offsets = []
+        for k in range(0, layout.lanes, size):
+            m.submodules[f"offsets_{k}"] = memory = Memory(
+                shape=data.ArrayLayout(signed(bits), size), depth=total, init=[]
+            )
+            read, write = memory.read_port(), memory.write_port(granularity=1)
+            addr = Signal.like(read.addr, name=f"offset_{k}", init=k // size % total)
+            m.d.sync += addr.eq(read_addr)
+            m.d.comb += [
+                read.addr.eq(addr),
+                write.addr.eq(write_addr),
+                write.en.eq(stored[k : k + size]),
+            ]
+            m.d.comb += [write.data[i].eq(self.w_data[:bits]) for i in range(size)]
+            offsets += [read.data[i] for i in range(size)]
         m.d.comb += [
-            read.addr.eq(stages[1].beat + Array(starts)[stages[1].converter]),
-            write.addr.eq((self.index >> shift) + Array(starts[::KINDS])[self.tile]),
-            write.data.eq(self.w_data[:bits].replicate(layout.lanes)),
-            write.en.eq(Mux(stored, 1 << self.index[:shift], 0)),
             self.y_valid.eq(stages[-1].valid),
             self.y_converter.eq(stages[-1].converter),
         ]
@@ -251,7 +265,7 @@ class TileArray(wiring.Component):
             m.d.comb += [lane.convert[i].eq(stages[i]) for i in range(CONVERT_STAGES)]
             m.d.comb += [
                 lane.amp.eq(self.amp),
-                lane.offset.eq(read.data.word_select(k, bits)),
+                lane.offset.eq(offsets[k]),
                 lane.sum.eq(sums[_GROUPS * k // layout.lanes]),
                 self.y[k].eq(lane.y),
             ]

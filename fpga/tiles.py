@@ -227,10 +227,13 @@ class EmulatedTiles(wiring.Component):
 
         # --- what to do
         beat = Signal(range(layout.beats))
-        last_beat = Mux(
-            op.backward,
-            size([each.row_beats - 1 for each in layout.tiles]),
-            size([each.words - 1 for each in layout.tiles]),
+        last_beat = Signal.like(beat)  # there long before the first beat
+        m.d.sync += last_beat.eq(
+            Mux(
+                op.backward,
+                size([each.row_beats - 1 for each in layout.tiles]),
+                size([each.words - 1 for each in layout.tiles]),
+            )
         )
         drawn, taken = Signal(), Signal()  # noise of all lines; results of the tile before
         m.d.sync += [
@@ -252,6 +255,7 @@ class EmulatedTiles(wiring.Component):
         m.d.sync += clear.eq(~array.moving[:6].any())
 
         hosts = Signal()  # the memories are the host's
+        quiet = Signal()  # no cell of the row is under way
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.sync += [asked.eq(0), empty.eq(1), beat.eq(0), drift_row.eq(0), wait.eq(0)]
@@ -259,8 +263,7 @@ class EmulatedTiles(wiring.Component):
                 with m.If(given.ready & clear):
                     with m.Switch(command.op):
                         with m.Case(TileOp.POLARITY):
-                            m.d.comb += events["polarity"].eq(1)
-                            done()
+                            m.next = "POLARITY"
                         with m.Case(TileOp.READ, TileOp.TUNE):
                             m.d.comb += walker.start.eq(1)
                             m.d.sync += single.eq(1)
@@ -275,6 +278,10 @@ class EmulatedTiles(wiring.Component):
                     m.d.comb += given.claim.eq(1)
                     m.d.sync += hosts.eq(1)
                     m.next = "HOST"
+
+            with m.State("POLARITY"):
+                m.d.comb += events["polarity"].eq(1)
+                done()
 
             with m.State("HOST"):
                 m.d.comb += array.host_write.eq(host.write & (wait == 1))
@@ -317,9 +324,11 @@ class EmulatedTiles(wiring.Component):
                 m.next = "ROW"
             with m.State("ROW"):
                 m.d.comb += [picker.start.eq(1), array.start.eq(1)]
+                m.d.sync += quiet.eq(0)
                 m.next = "CELLS"
             with m.State("CELLS"):
-                with m.If(~array.busy):
+                m.d.sync += quiet.eq(~array.busy)
+                with m.If(quiet):
                     with m.If(op.ages):
                         m.d.sync += drift_row.eq(drift_row + 1)
                         m.next = "ROW"

@@ -202,19 +202,25 @@ class TransferUnit(wiring.Component):
 
         # what the last reading adds up to, and what was spent
         missed, tunes = Signal(), Signal()
+        more = Signal(lanes)  # columns of the beat before for which pulses are left
+        m.d.sync += more.eq(Cat(three.valid & u.pulses_next.any() for u in units))
+        m.d.sync += tunes.eq(tunes | more.any())
         row_sq, row_failed = Signal(26 + 9), Signal(range(self.max_cols + 1))
         with m.If(two.valid):
             m.d.sync += missed.eq(missed | or_tree(u.cell_next.todo for u in units))
         with m.If(three.valid):
             m.d.sync += [
-                tunes.eq(tunes | or_tree(u.pulses_next.any() for u in units)),
                 row_sq.eq(row_sq + add_tree(u.square for u in units)),
                 row_failed.eq(row_failed + add_tree(u.failed for u in units)),
             ]
-        total = add_tree(u.spent for u in units)
-        shots, tuned = Signal.like(total), Signal.like(total)  # a cycle late, long before the end
-        sent = self.w.valid & self.w.ready
+        # Three registers from the tile's answer to the sums: it is long before their end, and the
+        # step holds for the first two.
+        spent = [Signal.like(u.spent, name=f"spent_{k}") for k, u in enumerate(units)]
+        sent, total = Signal(), add_tree(spent)
+        shots, tuned = Signal.like(total), Signal.like(total)
+        m.d.sync += [s.eq(u.spent) for s, u in zip(spent, units, strict=True)]
         m.d.sync += [
+            sent.eq(self.w.valid & self.w.ready),
             shots.eq(Mux(sent & (step == Step.SET), total, 0)),
             tuned.eq(Mux(sent & (step == Step.TUNE), total, 0)),
             self.set_shots.eq(self.set_shots + shots),
@@ -276,7 +282,9 @@ class TransferUnit(wiring.Component):
                     with m.Default():  # VERIFY; TUNED, when none missed or no retry is left
                         with m.If(missed & (attempt != config.retries)):
                             m.d.sync += [attempt.eq(attempt + 1), step.eq(Step.RETRY)]
-                        with m.Elif(config.capacitor & tunes & (rounds != config.tune_rounds)):
+                        with m.Elif(
+                            config.capacitor & (tunes | more.any()) & (rounds != config.tune_rounds)
+                        ):
                             m.d.sync += [rounds.eq(rounds + 1), step.eq(Step.TUNE)]
                         with m.Else():
                             m.d.sync += [

@@ -151,15 +151,18 @@ class TransferLane(wiring.Component):
 
         # stage 2: the verdict and the next aim; products; what goes to the tile
         miss = Signal(signed(14))
-        error_size = Signal(13)
         offset = Signal(signed(13))  # there long before the first reading
         m.d.sync += offset.eq(Mux(config.new, config.offset, -config.offset))
         tolerance = config.set_tolerance
+
+        def beyond(bound):
+            """Return whether the error is larger: of -error, which is late, ~error is known."""
+            return Mux(error < 0, ~error >= bound, error > bound)
+
         m.d.comb += [
             miss.eq(error + offset),
             self.cell_next.aim.eq(cell.aim + (miss >> 1)),
             self.cell_next.todo.eq(cell.todo & ((miss > tolerance) | (miss < -tolerance))),
-            error_size.eq(abs(error)),
         ]
         with m.If(step == Step.LEFT):
             m.d.comb += [self.cell_next.aim.eq(miss), self.cell_next.todo.eq(cell.todo)]
@@ -175,8 +178,8 @@ class TransferLane(wiring.Component):
                 scaled.eq(Mux(error < 0, ~error, error)[:13] * config.tune_mult),
                 # |error| is one more than ~error where it is negative
                 half.eq((1 << (TUNE_SHIFT - 1)) + Mux(error < 0, config.tune_mult, 0)),
-                tunes.eq(error_size > config.tune_tolerance),
-                self.failed.eq(error_size > config.fail_tolerance),
+                tunes.eq(beyond(config.tune_tolerance)),
+                self.failed.eq(beyond(config.fail_tolerance)),
             ]
             with m.Switch(step):
                 with m.Case(Step.SET):

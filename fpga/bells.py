@@ -50,7 +50,7 @@ class Bells(wiring.Component):
     Members
     -------
     restart : ``In(1)``
-        ``conversions`` changes at the end of this cycle: draw anew.
+        ``conversions`` has changed: draw anew.
     key : ``In(32)``, conversions : ``In(32)``
     drawn : ``Out``
         Bells that are written, from the first one on.

@@ -173,7 +173,7 @@ class Lane(wiring.Component):
         m.d.comb += self.product.eq(a)
 
         if self.cells:
-            self._cells(m, a, a_left, a_right, b, b_left, b_right)
+            self._cells(m, platform, a, a_left, a_right, b, b_left, b_right)
 
         # --- sums
         m.submodules.sums = sums = Memory(shape=signed(32), depth=layout.beats, init=[])
@@ -223,21 +223,37 @@ class Lane(wiring.Component):
                     m.d.sync += self.y.eq(_clip(total >> shift, bits))
         return m
 
-    def _cells(self, m, a, a_left, a_right, b, b_left, b_right):
+    def _cells(self, m, platform, a, a_left, a_right, b, b_left, b_right):
         layout, t = self.layout, self.layout.common.tables
         g, step, leak = layout.common.g_bits, layout.common.step_bits, layout.common.leak_bits
 
+        # Nobody uses a word that is read while it is written, of which block RAM promises nothing:
+        # to give what was there before would take a comparator and multiplexers in each lane.
+        # Where it is simulated, it gives what is wrong for sure.
+        collides = Signal()
+        if platform is None:
+            m.d.comb += collides.eq(self.addr == self.write_addr)
+
         def memory(name, shape, field, data):
-            m.submodules[name] = memory = Memory(shape=shape, depth=layout.first_word[-1], init=[])
-            read, write = memory.read_port(), memory.write_port()
-            out = Signal(shape, name=f"{name}_2")
+            m.submodules[name] = memory = Memory(
+                shape=shape,
+                depth=layout.first_word[-1],
+                init=[],
+                attrs={"no_rw_check": 1},  # yosys: as said above
+            )
+            # with the register behind it, a block RAM
+            read, write = memory.read_port(domain="comb"), memory.write_port()
+            word, out = Signal(shape, name=f"{name}_1"), Signal(shape, name=f"{name}_2")
             m.d.comb += [
                 read.addr.eq(self.addr),
                 write.addr.eq(self.write_addr),
                 write.data.eq(data),
                 write.en.eq(field),
             ]
-            m.d.sync += out.eq(read.data)
+            m.d.sync += [
+                word.eq(Mux(collides & field, ~read.data, read.data)),
+                out.eq(word),
+            ]
             return out
 
         state = Signal(signed(16))  # stage 9

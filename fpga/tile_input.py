@@ -116,15 +116,12 @@ class TileInput(wiring.Component):
         at = Signal(range(max(layout.row_beats, layout.words * lanes // narrow)))
         parts = exact_log2(lanes // narrow)  # narrow beats of a word, log2
         word = Signal(range(layout.words))
-        command = Signal(Command)
-        op = command.op
+        converts, counts = Signal(), Signal()  # of the command whose vectors come
         m.d.comb += [
-            command.eq(commands[fill]),
             row_write.addr.eq(Cat(at[:row_bits], fill)),
             col_write.addr.eq(Cat(word[:col_bits], fill)),
         ]
         m.submodules.squares = square = Squares(lanes, layout.square_bits)
-        converts = (op == TileOp.FORWARD) | (op == TileOp.BACKWARD)
         codes = Signal(data.ArrayLayout(8, lanes))  # 0 beyond the end of the vector
         m.d.comb += [
             row_write.data.eq(codes),
@@ -137,8 +134,8 @@ class TileInput(wiring.Component):
             there = ~x.p.last | Mux(on_rows, in_rows, in_cols)
             m.d.comb += [codes[k].eq(Mux(there, x.p.data[k], 0)), known[k].eq(there & lit[k])]
 
-        some = Signal()  # the beat has a code that is not zero
-        with m.If(col_write.en.any()):
+        stores, some = Signal(), Signal()  # columns; the beat has a code that is not zero
+        with m.If(stores):
             m.d.sync += flags[fill].eq(flags[fill] | (some << word))
 
         def finish():
@@ -156,6 +153,10 @@ class TileInput(wiring.Component):
                         at.eq(0),
                         used.bit_select(fill, 1).eq(1),
                         squared.bit_select(fill, 1).eq(0),
+                        converts.eq(
+                            (self.cmd.p.op == TileOp.FORWARD) | (self.cmd.p.op == TileOp.BACKWARD)
+                        ),
+                        counts.eq(self.cmd.p.op == TileOp.TUNE),
                     ]
                     with m.Switch(self.cmd.p.op):
                         with m.Case(TileOp.FORWARD, TileOp.UPDATE):
@@ -188,6 +189,7 @@ class TileInput(wiring.Component):
                 ]
                 with m.If(x.valid & x.ready):
                     m.d.comb += [
+                        stores.eq(1),
                         col_write.en.eq(-1),
                         square.take.eq(converts),
                     ]
@@ -211,15 +213,15 @@ class TileInput(wiring.Component):
 
             with m.State("NARROW"):
                 # a count of pulses is kept as a code of 8 bits
-                count = op == TileOp.TUNE
                 pairs = Cat(
-                    Cat(pair.plus, Mux(count, pair.plus[-1], pair.minus[0]), pair.minus[1:])
+                    Cat(pair.plus, Mux(counts, pair.plus[-1], pair.minus[0]), pair.minus[1:])
                     for pair in self.w.p.data
                 )
                 m.d.comb += [
                     word.eq(at >> parts),
                     some.eq(self.w.p.data.as_value().any()),
                     self.w.ready.eq(1),
+                    stores.eq(self.w.valid),
                     col_write.data.eq(pairs.replicate(1 << parts)),
                     col_write.en.eq(Mux(self.w.valid, 1 << (at[:parts] if parts else C(0, 1)), 0)),
                 ]

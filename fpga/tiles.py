@@ -128,13 +128,13 @@ class EmulatedTiles(wiring.Component):
                 each.new_negative.eq(given.command.negative),
                 each.index.eq(host.index),
                 each.w_data.eq(host.w_data),
-                each.w_en.eq(written & (tile == t)),
                 array.conversions[t].eq(each.conversions),
                 array.bell_keys[t].eq(each.keys[0]),
-                array.restart[t].eq(each.convert | each.w_en),
             ]
             m.d.sync += [  # a cycle late: a command takes longer
-                getattr(each, name).eq(event & (tile == t)) for name, event in events.items()
+                each.w_en.eq(written & (tile == t)),
+                array.restart[t].eq(each.convert | each.w_en),
+                *(getattr(each, name).eq(event & (tile == t)) for name, event in events.items()),
             ]
 
         command = given.command

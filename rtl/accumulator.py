@@ -116,7 +116,8 @@ class Accumulator(wiring.Component):
             m.d.sync += self.o.valid.eq(enter)
         with m.If(enter):
             m.d.sync += [self.o.p.data.eq(saturated), self.o.p.count.eq(beat.count)]
-        ended = Signal(self.lanes)
-        m.d.sync += ended.eq(Mux(enter, Cat(clipped), 0))
-        m.d.comb += self.clips.eq(add_tree(ended))
+        # whether they count comes late: it is a register of its own
+        counts, marked = Signal(), Signal(self.lanes)
+        m.d.sync += [counts.eq(enter), marked.eq(Cat(clipped))]
+        m.d.comb += self.clips.eq(Mux(counts, add_tree(marked), 0))
         return m

@@ -115,14 +115,18 @@ class ChipController(wiring.Component):
         def op(*ops):
             return or_tree([word.op == o for o in ops])
 
+        # the instruction of a cycle before: the same from the second cycle of its execution on
+        is_error, is_transfer = Signal(), Signal()
+        m.d.sync += [is_error.eq(op(Op.ERROR)), is_transfer.eq(op(Op.TRANSFER))]
+
         # --- state that outlives a run
         m.submodules.intervals = intervals = Intervals()
         negative = intervals.negative
         scored = Signal()
         m.d.comb += [
-            scored.eq(sequencer.over & op(Op.ERROR)),
+            scored.eq(sequencer.over & is_error),
             intervals.scored.eq(scored),
-            intervals.transferred.eq(control.finish & op(Op.TRANSFER)),
+            intervals.transferred.eq(control.finish & is_transfer),
             intervals.invert.eq(regs.transfer.invert),
             intervals.periods.eq(regs.age_periods.n),
             intervals.interval.eq(regs.interval.n),
@@ -177,7 +181,7 @@ class ChipController(wiring.Component):
         m.d.comb += [
             correct.eq(vectors.answer == loader.label),
             self.results.tlast.eq(1),
-            holding.eq(op(Op.ERROR) & self.results.tvalid),  # the result before this one
+            holding.eq(is_error & self.results.tvalid),  # the result before this one
         ]
         with m.If(scored):
             m.d.sync += [
@@ -317,7 +321,7 @@ class ChipController(wiring.Component):
             events.correct.eq(scored & correct),
             events.skipped.eq(finish & op(Op.SKIP_ZERO) & ~vectors.nonzero),
             events.ticks.eq(finish & op(Op.AGE) & intervals.age_due),
-            events.transfers.eq(control.finish & op(Op.TRANSFER)),
+            events.transfers.eq(control.finish & is_transfer),
             events.set_shots.eq(control.add.set_shots),
             events.tune_pulses.eq(control.add.tune_pulses),
             events.transfer_error_sq.eq(control.add.error_sq),

@@ -102,7 +102,8 @@ class Sender(wiring.Component):
             cmd.i.p.payload.eq(self.command),
             cmd.i.p.mask.eq(self.mask),
             free.eq(~x.i.valid | x.i.ready),
-            self.i.ready.eq(free & (~cmd.i.valid | cmd.i.ready)),
+            # also if there is no command: everything waits for this
+            self.i.ready.eq(free & cmd.i.ready),
             self.commit.eq(self.i.valid & self.i.ready & self.encode),
         ]
         with m.If(self.i.valid & self.i.ready):

@@ -92,12 +92,17 @@ class Statistics(wiring.Component):
             m, "cycles", PHASES, self.phase, C(1), self.index - chips - layers * per_layer
         )
 
-        with m.If(self.index < chips):
-            m.d.sync += self.value.eq(Array(counters)[self.index])
-        with m.Elif(self.index < chips + layers * per_layer):
-            m.d.sync += self.value.eq(Array(of_layer)[in_layers[: exact_log2(per_layer)]])
-        with m.Else():
-            m.d.sync += self.value.eq(cycles)
+        # chosen in two steps, with registers between them
+        of_chip, is_chip, is_layer = Signal(COUNTER_BITS), Signal(), Signal()
+        layer, cycle = Signal(COUNTER_BITS), Signal(COUNTER_BITS)
+        m.d.sync += [
+            is_chip.eq(self.index < chips),
+            is_layer.eq(self.index < chips + layers * per_layer),
+            of_chip.eq(Array(counters)[self.index]),
+            layer.eq(Array(of_layer)[in_layers[: exact_log2(per_layer)]]),
+            cycle.eq(cycles),
+        ]
+        m.d.comb += self.value.eq(Mux(is_chip, of_chip, Mux(is_layer, layer, cycle)))
         return m
 
     def _bank(self, m, name, depth, where, add, asked):

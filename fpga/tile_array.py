@@ -45,6 +45,8 @@ class TileArray(wiring.Component):
         A mode counts from the first visit after those that are under way.
     visit : ``In(Visit)``
         Stage 0 of the lanes.
+    upcoming : ``In(18)``
+        Address of ``visit`` in the next cycle.
     codes : ``In(data.ArrayLayout(COLUMN, lanes))``
         Stage 0: codes or pulses of the columns of the word.
     moving : ``Out(STEP_STAGE + 1)``
@@ -64,7 +66,7 @@ class TileArray(wiring.Component):
     host : ``In(1)``, plane, index, w_data : ``In``, host_write : ``In(1)``
         The host has the memories; write a word of them.
     r_data : ``Out(32)``
-        What is there, 5 cycles later.
+        What is there, 6 cycles later.
     """
 
     def __init__(self, layout: TilesLayout):
@@ -77,6 +79,7 @@ class TileArray(wiring.Component):
             "mode": In(Mode),
             "negative": In(1),
             "visit": In(Visit),
+            "upcoming": In(18),
             "codes": In(data.ArrayLayout(COLUMN, layout.lanes)),
             "moving": Out(STEP_STAGE + 1),
             "by_cell": In(1),
@@ -111,6 +114,21 @@ class TileArray(wiring.Component):
         self._convert(m, lanes)
         self._store(m, lanes)
         return m
+
+    def _group(self, k):
+        """Return the group of lane ``k``."""
+        return _GROUPS * k // self.layout.lanes
+
+    def _near(self, m, name, value):
+        """Return registers of ``value``, one for each group: from here to all lanes is far."""
+        value = Value.cast(value)
+        # unequal at first, so that tools do not make one of them
+        copies = [
+            Signal(len(value), init=k % (1 << len(value)), name=f"{name}_{k}")
+            for k in range(_GROUPS)
+        ]
+        m.d.sync += [each.eq(value) for each in copies]
+        return copies
 
     def _draw(self, m, lanes):
         """Draw random words for cells and conversions."""
@@ -172,7 +190,7 @@ class TileArray(wiring.Component):
         writes = visits[STEP_STAGE].valid & (leaks | modes[0].steps)
         for k, lane in enumerate(lanes):
             m.d.comb += [
-                lane.mode.eq(modes[_GROUPS * k // layout.lanes]),
+                lane.mode.eq(modes[self._group(k)]),
                 lane.negative.eq(self.negative),
                 lane.column.eq(self.codes[k][:8]),
                 lane.opposite.eq(self.visit.code[-1]),
@@ -229,44 +247,41 @@ class TileArray(wiring.Component):
         bits = layout.adc_offset_bits
         *starts, total = layout.first_offset
         shift = exact_log2(layout.lanes)
-        # The offsets of a group of lanes are a memory of their own, with the address in a register
-        # beside it: from here to all lanes is far.
-        size = -(-layout.lanes // _GROUPS)
-        stored = Mux(self.host_write & (self.plane == Plane.OFFSET), 1 << self.index[:shift], 0)
-        write_addr = (self.index >> shift) + Array(starts[::KINDS])[self.tile]
-        read_addr = stages[0].beat + Array(starts)[stages[0].converter]
+        # The offsets of a group of lanes are a memory of their own.
+        read_addr, write_addr = Signal(range(total)), Signal(range(total))
+        m.d.comb += [
+            read_addr.eq(stages[0].beat + Array(starts)[stages[0].converter]),
+            write_addr.eq((self.index >> shift) + Array(starts[::KINDS])[self.tile]),
+        ]
+        stored = self.host_write & (self.plane == Plane.OFFSET)
+        read_addrs = self._near(m, "offset_read", read_addr)
+        write_addrs = self._near(m, "offset_write", write_addr)
+        values = self._near(m, "offset", self.w_data[:bits])
         offsets = []
-        for k in range(0, layout.lanes, size):
+        for k in range(0, layout.lanes, size := -(-layout.lanes // _GROUPS)):
             m.submodules[f"offsets_{k}"] = memory = Memory(
                 shape=data.ArrayLayout(signed(bits), size), depth=total, init=[]
             )
             read, write = memory.read_port(), memory.write_port(granularity=1)
-            addr = Signal.like(read.addr, name=f"offset_{k}", init=k // size % total)
-            m.d.sync += addr.eq(read_addr)
-            m.d.comb += [
-                read.addr.eq(addr),
-                write.addr.eq(write_addr),
-                write.en.eq(stored[k : k + size]),
-            ]
-            m.d.comb += [write.data[i].eq(self.w_data[:bits]) for i in range(size)]
-            offsets += [read.data[i] for i in range(size)]
+            group = self._group(k)
+            m.d.comb += [read.addr.eq(read_addrs[group]), write.addr.eq(write_addrs[group])]
+            for i in range(size):
+                m.d.comb += write.data[i].eq(values[group])
+                m.d.sync += write.en[i].eq(stored & (self.index[:shift] == k + i))
+                offsets.append(read.data[i])
         m.d.comb += [
             self.y_valid.eq(stages[-1].valid),
             self.y_converter.eq(stages[-1].converter),
         ]
-        # A register for each group, as of the modes: from here to all lanes is far.
-        where = Mux(stages[1].valid, stages[1].beat, self._visits[_PRODUCT - 1].word)
-        sums = [
-            Signal(range(layout.beats), name=f"sum_{k}", init=k % layout.beats)
-            for k in range(_GROUPS)
-        ]
-        m.d.sync += [each.eq(where) for each in sums]
+        beat = Signal(range(layout.beats))
+        m.d.comb += beat.eq(Mux(stages[1].valid, stages[1].beat, self._visits[_PRODUCT - 1].word))
+        sums = self._near(m, "sum", beat)
         for k, lane in enumerate(lanes):
             m.d.comb += [lane.convert[i].eq(stages[i]) for i in range(CONVERT_STAGES)]
             m.d.comb += [
                 lane.amp.eq(self.amp),
                 lane.offset.eq(offsets[k]),
-                lane.sum.eq(sums[_GROUPS * k // layout.lanes]),
+                lane.sum.eq(sums[self._group(k)]),
                 self.y[k].eq(lane.y),
             ]
 
@@ -286,12 +301,11 @@ class TileArray(wiring.Component):
         storing, bus = Signal(), Signal(32)
         place = cells.place
         capacitor = (place.kind == Item.INIT) | (place.kind == Item.REFERENCE)
-        look = Signal.like(addr)
-        m.d.sync += look.eq(base + cells.look.beat)
         with m.If(self.host):
             m.d.comb += addr.eq(where)
         with m.Else():
-            m.d.comb += addr.eq(Mux(self.by_cell, look, self.visit.addr))
+            m.d.comb += addr.eq(Mux(self.by_cell, base + cells.look.beat, self.upcoming))
+        addrs = self._near(m, "addr", addr)
         # What is stored goes through registers: it comes from far, and there is time.
         m.d.sync += storing.eq(self.host_write | cells.store)
         with m.If(self.host):
@@ -306,7 +320,11 @@ class TileArray(wiring.Component):
         m.d.sync += stored.eq(bus)
         m.d.sync += write_addr.eq(Mux(storing, store_addr, self._visits[STEP_STAGE - 1].addr))
         for k, lane in enumerate(lanes):
-            m.d.comb += [lane.addr.eq(addr), lane.write_addr.eq(write_addr), lane.bus.eq(stored)]
+            m.d.comb += [
+                lane.addr.eq(addrs[self._group(k)]),
+                lane.write_addr.eq(write_addr),
+                lane.bus.eq(stored),
+            ]
             store = Signal(Store, name=f"store_{k}")
             with m.If(self.host):
                 here = self.host_write & (self.index[:shift] == k)

@@ -24,7 +24,7 @@ from .walker import Walker
 __all__ = ["FORGET_CYCLES", "EmulatedTiles"]
 
 #: Cycles from the index of a word to what the memories hold.
-_HOST_LATENCY = 6
+_HOST_LATENCY = 7
 #: Stages of lanes and mixer, and some more.
 FORGET_CYCLES = 24
 
@@ -196,6 +196,7 @@ class EmulatedTiles(wiring.Component):
             array.tile.eq(tile),
             array.negative.eq(negative),
             array.visit.eq(walker.visit),
+            array.upcoming.eq(walker.upcoming),
             array.by_cell.eq(cells),
             array.task.eq(op.task),
             array.row.eq(Mux(op.ages, drift_row, command.row)),

@@ -56,6 +56,8 @@ class Walker(wiring.Component):
     busy : ``Out(1)``
         A row is not over; the last visit follows a cycle later.
     visit : ``Out(Visit)``
+    upcoming : ``Out(18)``
+        Address of ``visit`` in the next cycle.
     """
 
     def __init__(self, layout: TilesLayout):
@@ -67,6 +69,7 @@ class Walker(wiring.Component):
             "rows": In(stream.Signature(walked_row)),
             "busy": Out(1),
             "visit": Out(Visit),
+            "upcoming": Out(18),
         })
 
     def elaborate(self, platform):
@@ -84,11 +87,12 @@ class Walker(wiring.Component):
             self.rows.ready.eq(~rest.any()),
         ]
         word = or_tree([Mux(lowest[k], k, 0) for k in range(words)])
+        m.d.comb += self.upcoming.eq(base + word)
         m.d.sync += [
             mask.eq(rest),
             first.eq(0),
             visit.valid.eq(mask.any()),
-            visit.addr.eq(base + word),
+            visit.addr.eq(self.upcoming),
             visit.row.eq(row.row),
             visit.line.eq(line),
             visit.code.eq(row.code),

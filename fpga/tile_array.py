@@ -3,7 +3,6 @@
 
 from amaranth import *
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
@@ -13,6 +12,8 @@ from .bells import bell_ports
 from .cells import Item, row_ports
 from .draws import Draws
 from .lane import CONVERT_STAGES, STEP_STAGE, Convert, Lane, Mode, Modes, Store
+from .near import GROUPS, group, near
+from .offsets import Offsets
 from .reference import LEAK_STAGE, Reference
 from .tile_input import COLUMN
 from .tile_layout import Plane
@@ -23,8 +24,6 @@ __all__ = ["TileArray"]
 
 #: Stage of the lanes in which their products are there, and in which they are added up.
 _PRODUCT, _TOTAL = 6, 8
-#: Groups of neighbouring lanes that have registers of their own for what all of them need.
-_GROUPS = 8
 
 
 class TileArray(wiring.Component):
@@ -115,21 +114,6 @@ class TileArray(wiring.Component):
         self._store(m, lanes)
         return m
 
-    def _group(self, k):
-        """Return the group of lane ``k``."""
-        return _GROUPS * k // self.layout.lanes
-
-    def _near(self, m, name, value):
-        """Return registers of ``value``, one for each group: from here to all lanes is far."""
-        value = Value.cast(value)
-        # unequal at first, so that tools do not make one of them
-        copies = [
-            Signal(len(value), init=k % (1 << len(value)), name=f"{name}_{k}")
-            for k in range(_GROUPS)
-        ]
-        m.d.sync += [each.eq(value) for each in copies]
-        return copies
-
     def _draw(self, m, lanes):
         """Draw random words for cells and conversions."""
         m.submodules.draws = draws = self._draws = Draws(self.layout)
@@ -164,15 +148,14 @@ class TileArray(wiring.Component):
         mode = Signal(Mode)
         with m.If(~self.moving[1:].any()):
             m.d.sync += mode.eq(self.mode)
-        # Of lanes far from each other, registers of their own: unequal at first, so that tools do
-        # not make one of them.
+        # of lanes far from each other, registers of their own; unequal at first, too
         modes = [
             Signal(
                 Modes,
                 name=f"mode_{k}",
                 init={"forward": k & 1, "steps": k >> 1 & 1, "leaks": k >> 2},
             )
-            for k in range(_GROUPS)
+            for k in range(GROUPS)
         ]
         with m.If(~self.moving[1:].any()):
             for each in modes:
@@ -190,7 +173,7 @@ class TileArray(wiring.Component):
         writes = visits[STEP_STAGE].valid & (leaks | modes[0].steps)
         for k, lane in enumerate(lanes):
             m.d.comb += [
-                lane.mode.eq(modes[self._group(k)]),
+                lane.mode.eq(modes[group(k, layout.lanes)]),
                 lane.negative.eq(self.negative),
                 lane.column.eq(self.codes[k][:8]),
                 lane.opposite.eq(self.visit.code[-1]),
@@ -244,44 +227,28 @@ class TileArray(wiring.Component):
             stage = Signal(Convert, name=f"convert_{k}")
             m.d.sync += stage.eq(stages[-1])
             stages.append(stage)
-        bits = layout.adc_offset_bits
-        *starts, total = layout.first_offset
-        shift = exact_log2(layout.lanes)
-        # The offsets of a group of lanes are a memory of their own.
-        read_addr, write_addr = Signal(range(total)), Signal(range(total))
+        m.submodules.offsets = offsets = Offsets(layout)
         m.d.comb += [
-            read_addr.eq(stages[0].beat + Array(starts)[stages[0].converter]),
-            write_addr.eq((self.index >> shift) + Array(starts[::KINDS])[self.tile]),
+            offsets.converter.eq(stages[0].converter),
+            offsets.beat.eq(stages[0].beat),
+            offsets.tile.eq(self.tile),
+            offsets.index.eq(self.index),
+            offsets.w_data.eq(self.w_data),
+            offsets.w_en.eq(self.host_write & (self.plane == Plane.OFFSET)),
         ]
-        stored = self.host_write & (self.plane == Plane.OFFSET)
-        read_addrs = self._near(m, "offset_read", read_addr)
-        write_addrs = self._near(m, "offset_write", write_addr)
-        values = self._near(m, "offset", self.w_data[:bits])
-        offsets = []
-        for k in range(0, layout.lanes, size := -(-layout.lanes // _GROUPS)):
-            m.submodules[f"offsets_{k}"] = memory = Memory(
-                shape=data.ArrayLayout(signed(bits), size), depth=total, init=[]
-            )
-            read, write = memory.read_port(), memory.write_port(granularity=1)
-            group = self._group(k)
-            m.d.comb += [read.addr.eq(read_addrs[group]), write.addr.eq(write_addrs[group])]
-            for i in range(size):
-                m.d.comb += write.data[i].eq(values[group])
-                m.d.sync += write.en[i].eq(stored & (self.index[:shift] == k + i))
-                offsets.append(read.data[i])
         m.d.comb += [
             self.y_valid.eq(stages[-1].valid),
             self.y_converter.eq(stages[-1].converter),
         ]
         beat = Signal(range(layout.beats))
         m.d.comb += beat.eq(Mux(stages[1].valid, stages[1].beat, self._visits[_PRODUCT - 1].word))
-        sums = self._near(m, "sum", beat)
+        sums = near(m, "sum", beat)
         for k, lane in enumerate(lanes):
             m.d.comb += [lane.convert[i].eq(stages[i]) for i in range(CONVERT_STAGES)]
             m.d.comb += [
                 lane.amp.eq(self.amp),
-                lane.offset.eq(offsets[k]),
-                lane.sum.eq(sums[self._group(k)]),
+                lane.offset.eq(offsets.o[k]),
+                lane.sum.eq(sums[group(k, layout.lanes)]),
                 self.y[k].eq(lane.y),
             ]
 
@@ -305,7 +272,7 @@ class TileArray(wiring.Component):
             m.d.comb += addr.eq(where)
         with m.Else():
             m.d.comb += addr.eq(Mux(self.by_cell, base + cells.look.beat, self.upcoming))
-        addrs = self._near(m, "addr", addr)
+        addrs = near(m, "addr", addr)
         # What is stored goes through registers: it comes from far, and there is time.
         m.d.sync += storing.eq(self.host_write | cells.store)
         with m.If(self.host):
@@ -321,7 +288,7 @@ class TileArray(wiring.Component):
         m.d.sync += write_addr.eq(Mux(storing, store_addr, self._visits[STEP_STAGE - 1].addr))
         for k, lane in enumerate(lanes):
             m.d.comb += [
-                lane.addr.eq(addrs[self._group(k)]),
+                lane.addr.eq(addrs[group(k, layout.lanes)]),
                 lane.write_addr.eq(write_addr),
                 lane.bus.eq(stored),
             ]

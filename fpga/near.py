@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Registers near the lanes: what all of them need, for each group of neighbours."""
+
+from amaranth import *
+
+__all__ = ["GROUPS", "group", "near"]
+
+#: Groups of neighbouring lanes.
+GROUPS = 8
+
+
+def group(lane: int, lanes: int) -> int:
+    """Return the group of one of ``lanes`` lanes."""
+    return GROUPS * lane // lanes
+
+
+def near(m, name, value):
+    """Return a register of ``value`` for each group: from one place to all lanes is far."""
+    value = Value.cast(value)
+    # unequal at first, so that tools do not make one of them
+    copies = [
+        Signal(len(value), init=k % (1 << len(value)), name=f"{name}_{k}") for k in range(GROUPS)
+    ]
+    m.d.sync += [each.eq(value) for each in copies]
+    return copies

@@ -40,8 +40,8 @@ class Picker(wiring.Component):
     Members
     -------
     start : ``In(1)``
-        Begin; the inputs below hold until ``busy`` falls. The first beat, if it is ``available``,
-        is what ``codes`` were in the cycle before, and ``busy`` was 0 for two cycles.
+        Begin, if ``busy`` was 0 in the cycle before; the inputs below hold until it falls again.
+        The first beat, if it is ``available``, is what ``codes`` are in this cycle.
     busy : ``Out(1)``
         From the cycle after ``start`` until the last code is taken.
     all : ``In(1)``

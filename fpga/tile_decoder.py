@@ -67,8 +67,8 @@ class TileDecoder(wiring.Component):
 
         # It takes some cycles to reach the same place. Multipliers are free for a conversion 3
         # cycles after the decision to convert, and sums are read 4 after it. An end without one
-        # changes state that is used up to stage 4.
-        def decode(mode=Mode.FORWARD, task=Task.DRIFT, kind=_FORWARD, behind=0b11111):
+        # takes the columns away, which are used in stage 0.
+        def decode(mode=Mode.FORWARD, task=Task.DRIFT, kind=_FORWARD, behind=0b1):
             m.d.sync += [
                 self.mode.eq(mode),
                 self.task.eq(task),

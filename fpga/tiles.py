@@ -271,7 +271,7 @@ class EmulatedTiles(wiring.Component):
                             m.next = "WALK"
                         with m.Case(TileOp.PROGRAM, TileOp.INIT):
                             m.d.sync += cells.eq(1)
-                            m.next = "COLUMNS"
+                            m.next = "ROW"
                         with m.Default():
                             m.d.comb += [picker.start.eq(1), walker.start.eq(1)]
                             m.next = "WALK"
@@ -321,8 +321,6 @@ class EmulatedTiles(wiring.Component):
                     m.d.comb += events["convert"].eq(1)
                     done()
 
-            with m.State("COLUMNS"):  # the picker looks its first beat up
-                m.next = "ROW"
             with m.State("ROW"):
                 m.d.comb += [picker.start.eq(1), array.start.eq(1)]
                 m.d.sync += quiet.eq(0)
@@ -355,7 +353,7 @@ class EmulatedTiles(wiring.Component):
                 m.d.sync += drift_row.eq(0)
                 with m.If(drift_due):
                     m.d.sync += cells.eq(1)
-                    m.next = "COLUMNS"
+                    m.next = "ROW"
                 with m.Else():
                     done()
         working = ~fsm.ongoing("IDLE") & ~fsm.ongoing("HOST")

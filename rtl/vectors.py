@@ -208,7 +208,7 @@ class VectorUnit(wiring.Component):
             x.addr.eq(Mux(scoring, here.x_write, here.x_read) + reader.beat),
             delta.addr.eq(here.d_base + reader.beat),
             random.addr.eq(Mux(by_row, here.row_lanes, here.col_lanes) + reader.beat),
-            random.en.eq(reader.en & encode),
+            random.en.eq(reader.en),
         ]
         m.d.comb += [port.en.eq(reader.en) for port in (inputs, x, delta)]
         with m.If(first_layer):

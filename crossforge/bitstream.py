@@ -62,6 +62,7 @@ def bitstream(
     *,
     lanes: int | None = None,
     clock: int | None = None,
+    seed: int | None = None,
     quiet: bool = False,
 ) -> Built:
     """Make the bitstream of a preset on a board; shows what it is doing on standard error.
@@ -78,6 +79,8 @@ def bitstream(
         Instead of the preset's.
     clock : int, MHz, optional
         Instead of the board's default.
+    seed : int, optional
+        See :func:`fpga.bitstream.build`.
     quiet : bool
         Show nothing.
 
@@ -96,7 +99,7 @@ def bitstream(
     top = BoardTop(top_of(preset, chosen, lanes, clock), chosen, clock)
     folder = Path("build", "fpga", f"{board}-{preset}") if folder is None else Path(folder)
     with _Phases(quiet) as phases:
-        return build(chosen, top, folder, clock=clock, progress=phases.begin)
+        return build(chosen, top, folder, clock=clock, seed=seed, progress=phases.begin)
 
 
 class _Phases:

@@ -149,6 +149,12 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--lanes", type=int, metavar="N", help="codes in a beat (default: the preset's)")
     p.add_argument("--clock", type=int, metavar="MHZ", help="design clock (default: the board's)")
     p.add_argument(
+        "--seed",
+        type=int,
+        metavar="S",
+        help="of place and route: another one gives another clock (default: the board's)",
+    )
+    p.add_argument(
         "-o", "--out", type=Path, metavar="DIR", help="folder (default: build/fpga/BOARD-PRESET)"
     )
     p.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
@@ -292,7 +298,13 @@ def _verilog(args) -> None:
 
 def _bitstream(args) -> None:
     built = bitstream(
-        args.board, args.preset, args.out, lanes=args.lanes, clock=args.clock, quiet=args.json
+        args.board,
+        args.preset,
+        args.out,
+        lanes=args.lanes,
+        clock=args.clock,
+        seed=args.seed,
+        quiet=args.json,
     )
     if args.json:
         print(json.dumps(figures(built)))

@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from analog_models.config import check
+
 from .boards import Board
 
 __all__ = ["BuildError", "Built", "Report", "build", "overfull", "read_report", "slowest"]
 
-#: Seed of nextpnr: the same design gives the same bits.
-SEED = 1
 #: Kinds of cells as nextpnr calls them: LUTs, flip-flops, block RAMs, single-port RAMs, DSPs.
 #: An iCE40's logic cell is a LUT with a flip-flop, and nextpnr counts cells.
 _CELLS = {
@@ -97,6 +97,7 @@ def build(
     folder,
     *,
     clock: int | None = None,
+    seed: int | None = None,
     progress: Callable[[str], None] = lambda phase: None,
 ) -> Built:
     """Make the bitstream of a top, which requests what it needs of ``board``'s platform.
@@ -114,6 +115,9 @@ def build(
         Made if need be. Files in it that have the same names are replaced.
     clock : int, MHz, optional
         Clock of the design, one of ``board.clocks``.
+    seed : int, optional
+        Where nextpnr begins; each finds another solution, some faster ones. The board's unless
+        given.
     progress : callable, optional
         Is told the name of each phase when it begins.
 
@@ -124,6 +128,8 @@ def build(
         reach its clock.
     """
     clock = board.check_clock(clock)
+    seed = board.seed if seed is None else seed
+    check(0 <= seed < 1 << 31, "seed", "within 0..2**31-1", seed)
     nextpnr, pack = (
         ("nextpnr-ecp5", "ecppack") if board.family == "ecp5" else ("nextpnr-ice40", "icepack")
     )
@@ -174,15 +180,19 @@ def build(
     (folder / "top.ys").write_text("\n".join([*script, ""]))
     if run("synthesise", "yosys", "-q", "-l", "yosys.log", "top.ys"):
         raise BuildError(_failed("yosys", folder))
-    # these place and route a full ECP5 in half the time, and no slower than the default ones
-    methods = {"ecp5": ["--placer", "static", "--router", "router2"], "ice40": []}[board.family]
+    # These place and route a full ECP5 in half the time, and no slower than the default ones. Some
+    # connections that router2 made way with take twice the period, unless it looks after them.
+    methods = {
+        "ecp5": ["--placer", "static", "--router", "router2", "--tmg-ripup"],
+        "ice40": [],
+    }[board.family]
     device = [
         *board.place,
         *methods,
         "--json",
         "top.json",
         "--seed",
-        str(SEED),
+        str(seed),
         "--freq",
         str(clock),
     ]
@@ -208,7 +218,7 @@ def build(
     if reached < asked:
         raise BuildError(
             f"{name} must reach {asked:.1f} MHz on {board.name}, but reaches {reached:.1f} MHz: "
-            "choose a slower --clock or fewer --lanes"
+            "choose a slower --clock, fewer --lanes or another --seed"
         )
     packed = {"ecp5": ["--compress", "--input", "top.config", "--bit", "top.bit"]}
     if run("pack", pack, *packed.get(board.family, ["top.asc", "top.bin"])):

@@ -39,8 +39,8 @@ def asked(monkeypatch):
         calls.append((preset, board.name, lanes, clock))
         return Nothing()
 
-    def build(board, top, folder, *, clock, progress):
-        calls.append((board.name, top.clock, Path(folder), clock))
+    def build(board, top, folder, *, clock, seed, progress):
+        calls.append((board.name, top.clock, Path(folder), clock, seed))
         phases = {"elaborate": 1.0, "pack": 2.5}
         for phase in phases:
             progress(phase)
@@ -76,7 +76,7 @@ def test_bitstream_json(asked, capsys):
         ],
     }
     folder = Path("build/fpga/ulx3s-85f-small")
-    assert asked == [("small", "ulx3s-85f", None, 40), ("ulx3s-85f", 40, folder, 40)]
+    assert asked == [("small", "ulx3s-85f", None, 40), ("ulx3s-85f", 40, folder, 40, None)]
 
 
 def test_bitstream_shows_phases_a_table_and_how_to_load(asked, capsys, monkeypatch):
@@ -84,7 +84,7 @@ def test_bitstream_shows_phases_a_table_and_how_to_load(asked, capsys, monkeypat
     folder = Path("a/folder/with/quite/a/long/name")
     main([
         "bitstream", "--board", "icebreaker", "--preset", "tiny", "--lanes", "2",
-        "--clock", "24", "--out", str(folder),
+        "--clock", "24", "--seed", "7", "--out", str(folder),
     ])  # fmt: skip
     out, err = capsys.readouterr()
     assert [line for line in err.splitlines() if line.endswith(" s")] == [
@@ -97,7 +97,7 @@ def test_bitstream_shows_phases_a_table_and_how_to_load(asked, capsys, monkeypat
     }
     assert [cell.strip() for cell in rows["block RAMs"]] == ["104", "30", "347"]
     assert [cell.strip() for cell in rows["clock, MHz"]] == ["24", "91.2", "+280 to spare"]
-    assert asked == [("tiny", "icebreaker", 2, 24), ("icebreaker", 24, folder, 24)]
+    assert asked == [("tiny", "icebreaker", 2, 24), ("icebreaker", 24, folder, 24, 7)]
 
 
 @pytest.mark.parametrize(

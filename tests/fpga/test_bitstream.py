@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from functools import partial
 
 import pytest
 from amaranth.hdl import Module, Signal
@@ -98,7 +99,7 @@ def test_build_says_which_clock_is_too_slow(tmp_path):
     with pytest.raises(
         BuildError,
         match=r"^\S*clk must reach 100\.0 MHz on ulx3s-85f, but reaches [5-9]\d\.\d MHz: "
-        "choose a slower --clock or fewer --lanes$",
+        "choose a slower --clock, fewer --lanes or another --seed$",
     ):
         build(ULX3S, BoardTop(Tiny(register=False), ULX3S, 100), tmp_path, clock=100)
     assert not (tmp_path / "top.bit").exists()
@@ -122,7 +123,7 @@ def fake(tmp_path, monkeypatch, **scripts):
         program.write_text(f"#!{sys.executable}\nimport os, pathlib, sys\n{script}\n")
         program.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
-    return lambda: build(ICEBREAKER, BoardTop(Tiny(), ICEBREAKER), tmp_path / "out")
+    return partial(build, ICEBREAKER, BoardTop(Tiny(), ICEBREAKER), tmp_path / "out")
 
 
 def test_build_uses_programs_on_the_path(tmp_path, monkeypatch):
@@ -130,6 +131,19 @@ def test_build_uses_programs_on_the_path(tmp_path, monkeypatch):
     assert built.bitstream.read_text() == "bits"
     assert built.fmax_mhz == 30
     assert set(built.phases) == {"elaborate", "synthesise", "place and route", "pack"}
+
+
+@pytest.mark.parametrize(("seed", "wanted"), [(None, str(ICEBREAKER.seed)), (23, "23")])
+def test_build_tells_nextpnr_where_to_begin(seed, wanted, tmp_path, monkeypatch):
+    report = '{"utilization": {}, "fmax": {"clk": {"achieved": 30, "constraint": 12}}}'
+    run = fake(
+        tmp_path,
+        monkeypatch,
+        nextpnr_ice40=f"pathlib.Path('report.json').write_text('{report}')\n"
+        "pathlib.Path('given').write_text(sys.argv[sys.argv.index('--seed') + 1])",
+    )
+    run(seed=seed)
+    assert (tmp_path / "out" / "given").read_text() == wanted
 
 
 @pytest.mark.parametrize("tool", ["yosys", "nextpnr-ice40", "icepack"])
@@ -171,6 +185,12 @@ def test_build_says_that_the_boards_are_missing(tmp_path, monkeypatch):
         BuildError, match=r"^amaranth-boards must be installed: pip install 'crossforge\[fpga\]'$"
     ):
         build(ICEBREAKER, BoardTop(Tiny(), ICEBREAKER), tmp_path / "out")
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 31])
+def test_build_rejects_a_seed_that_nextpnr_does_not_know(seed, tmp_path):
+    with pytest.raises(ValueError, match=rf"^seed must be within 0..2\*\*31-1, not {seed}$"):
+        build(ICEBREAKER, None, tmp_path / "out", seed=seed)
 
 
 def test_build_rejects_a_clock_that_the_board_cannot_make(tmp_path):

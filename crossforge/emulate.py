@@ -16,7 +16,7 @@ from rich.table import Table
 
 from fpga.engine import BoardEngine
 from fpga.host import Link
-from fpga.tile_layout import Register
+from fpga.tile.layout import Register
 from golden.config import ChipConfig
 from golden.controllers import CONTROLLERS
 from golden.engine import FixedEngine

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from .boards import Board
-from .tile_layout import TileLayout
-from .tiles_layout import TilesLayout
+from .tile.layout import TileLayout
+from .tile.tiles_layout import TilesLayout
 
 __all__ = [
     "Memory",
@@ -134,7 +134,7 @@ def memory_part(why: str, memories: Iterable[Memory], board: Board) -> Part:
 
 
 def cells_part(layouts: Iterable[TileLayout], board: Board) -> Part:
-    """Return what the cells of all tiles take; see :attr:`fpga.tile_layout.TileLayout.memories`."""
+    """Return what the cells of all tiles take; see :attr:`fpga.tile.layout.TileLayout.memories`."""
     shared = TilesLayout(tuple(layouts))
     first = shared.common
     memories = [Memory(shared.first_word[-1], width, shared.cell_lanes) for width in first.memories]

@@ -12,9 +12,9 @@ from golden.hardware import ControllerConfig
 from rtl.axi import AxiLite, AxiStream
 from rtl.controller import ChipController, host_bytes
 
-from .tile_layout import Plane, TileLayout
-from .tiles import EmulatedTiles
-from .tiles_layout import TilesLayout
+from .tile.layout import Plane, TileLayout
+from .tile.tiles import EmulatedTiles
+from .tile.tiles_layout import TilesLayout
 
 __all__ = ["TILE_BASE", "Emulator", "layouts", "tile_address"]
 

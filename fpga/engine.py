@@ -20,7 +20,7 @@ from .board import Board, Registers
 from .emulator import layouts, tile_address
 from .host import packet
 from .operations import Read
-from .tile_layout import Plane, Register
+from .tile.layout import Plane, Register
 from .transport import LinkError
 
 __all__ = ["BoardEngine"]
@@ -219,7 +219,7 @@ class BoardEngine:
         }
 
     def tile_registers(self) -> list[np.ndarray]:
-        """Read the registers of every tile, by :class:`fpga.tile_layout.Register`."""
+        """Read the registers of every tile, by :class:`fpga.tile.layout.Register`."""
         return [
             self.board.read(tile_address(t, Plane.REGISTERS), int(Register.KEY))
             for t in range(len(self.layouts))

@@ -2,9 +2,10 @@
 """The host's side of the link: memories, examples, goals and results of a board.
 
 What it carries: MNIST averaged over 2x2 pixels (196 of them, beats of 8 bytes) takes 77.4 coded
-bytes an example (:mod:`fpga.zero_code`, mean of the training set) and 4 for its result. A request
-with n examples costs 46 bytes more, two frames of 11, two operations of 8, a trailer of 8, and
-some to fill up a word. A request of 4 KiB holds 52: (77.4 + 4) + 46 / 52 = 82.3 bytes an example.
+bytes an example (:mod:`fpga.link.zero_code`, mean of the training set) and 4 for its result. A
+request with n examples costs 46 bytes more, two frames of 11, two operations of 8, a trailer of 8,
+and some to fill up a word. A request of 4 KiB holds 52: (77.4 + 4) + 46 / 52 = 82.3 bytes an
+example.
 At 3 MBd, 300,000 bytes a second, that is 3,640 examples a second, and 3,400 if an answer takes
 1 ms to arrive (USB): 1 / (82.3 / 300e3 + 1e-3 / 52). Counted over 20,000 examples: 3,646 and 3,407.
 """
@@ -17,7 +18,8 @@ import numpy as np
 
 from analog_models.config import check
 
-from .frames import TRAILER_WORDS, Status
+from .link.frames import TRAILER_WORDS, Status
+from .link.zero_code import encode_packet, encode_zeros
 from .operations import (
     MAX_OPERATIONS,
     Examples,
@@ -32,7 +34,6 @@ from .operations import (
 )
 from .session import Counters, Session
 from .transport import LinkError, Transport
-from .zero_code import encode_packet, encode_zeros
 
 __all__ = ["BusError", "Link", "packet"]
 
@@ -60,7 +61,7 @@ def packet(label: int, pixels: np.ndarray | bytes, host_bytes: int) -> bytes:
 
 
 class Link:
-    """A board with :class:`fpga.link.Link`.
+    """A board with :class:`fpga.link.link.Link`.
 
     ``with Link(SerialTransport("/dev/ttyUSB0", 3_000_000)) as link: link.read(0)``.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from analog_models.config import check
 
-from .frames import IDENTIFY_WORDS, TRAILER_WORDS, Op, Status, operation
+from .link.frames import IDENTIFY_WORDS, TRAILER_WORDS, Op, Status, operation
 
 __all__ = [
     "MAX_OPERATIONS",
@@ -168,7 +168,7 @@ class Flush(_Silent):
 
 @dataclass(frozen=True)
 class Identity:
-    """What a board's link is; parameters as those of :class:`fpga.link.Link`."""
+    """What a board's link is; parameters as those of :class:`fpga.link.link.Link`."""
 
     version: int
     host_bytes: int

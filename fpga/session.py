@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from analog_models.config import check
 
-from .frames import OVERHEAD, TRAILER_WORDS, VERSION, Frame, FrameReader, Kind, encode_frame
+from .link.frames import OVERHEAD, TRAILER_WORDS, VERSION, Frame, FrameReader, Kind, encode_frame
 from .operations import Flush, Identify, Identity, Operation, Reply, decode_reply
 from .transport import LinkError, Transport, TransportLost
 
@@ -48,7 +48,7 @@ class Counters:
 
 
 class Session:
-    """Stop and wait (:mod:`fpga.frames`), the host's side.
+    """Stop and wait (:mod:`fpga.link.frames`), the host's side.
 
     Parameters
     ----------

@@ -10,14 +10,14 @@ from golden.hardware import ControllerConfig
 from rtl.controller import host_bytes
 
 from .emulator import Emulator
-from .link import UartLink
-from .uart import check_rate
+from .link.link import UartLink
+from .link.uart import check_rate
 
 __all__ = ["Top"]
 
 
 class Top(wiring.Component):
-    """An :class:`fpga.emulator.Emulator` behind a :class:`fpga.link.UartLink`.
+    """An :class:`fpga.emulator.Emulator` behind a :class:`fpga.link.link.UartLink`.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Top(wiring.Component):
     clock : int, Hz
     baud : int, Bd
     **sizes
-        As those of :class:`fpga.link.UartLink`.
+        As those of :class:`fpga.link.link.UartLink`.
 
     Members
     -------

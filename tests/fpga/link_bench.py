@@ -4,9 +4,9 @@
 import numpy as np
 
 from cosim.bench import simulate
-from fpga.frames import TRAILER_WORDS, FrameReader, Kind, encode_frame
-from fpga.link import Link
-from fpga.link_model import LinkModel, MemoryBus
+from fpga.link.frames import TRAILER_WORDS, FrameReader, Kind, encode_frame
+from fpga.link.link import Link
+from fpga.link.model import LinkModel, MemoryBus
 
 #: Small buffers, so that all limits are reached; ``gap`` in cycles.
 SIZES = {"request_words": 32, "response_words": 16, "capacity": 64, "results_kept": 8}

@@ -22,7 +22,7 @@ from fpga.capacity import (
     memory_part,
     refuse_if_too_large,
 )
-from fpga.tile_layout import TileLayout
+from fpga.tile.layout import TileLayout
 from golden.config import ChipConfig
 
 ULX3S, ICEBREAKER = BOARDS["ulx3s-85f"], BOARDS["icebreaker"]

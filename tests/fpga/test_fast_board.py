@@ -10,7 +10,7 @@ from fpga.emulator import tile_address
 from fpga.engine import BoardEngine
 from fpga.fast_board import FastBoard
 from fpga.host import BusError
-from fpga.tile_layout import Plane
+from fpga.tile.layout import Plane
 from fpga.transport import LinkError
 from golden.config import ChipConfig, TransferConfig
 from golden.engine import FixedEngine

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from cosim.bench import put, simulate, take
 from crossforge.data import load
-from fpga.frames import HEAD_BYTES, OVERHEAD, Frame, FrameReader, Kind, encode_frame, operation
 from fpga.host import packet
-from fpga.zero_code import LONGEST, ZeroDecoder, encode_packet, encode_zeros
-from fpga.zero_decoder import ZeroDecoder as Gateware
+from fpga.link.frames import HEAD_BYTES, OVERHEAD, Frame, FrameReader, Kind, encode_frame, operation
+from fpga.link.zero_code import LONGEST, ZeroDecoder, encode_packet, encode_zeros
+from fpga.link.zero_decoder import ZeroDecoder as Gateware
 
 
 def test_frame_is_as_the_docstring_draws_it():
@@ -151,7 +151,7 @@ def test_zero_decoder_does_what_the_model_does(seed, flow):
 
 
 def test_mnist_takes_77_bytes_an_example():
-    """As the docstring of fpga.zero_code says."""
+    """As the docstring of fpga.link.zero_code says."""
     data = load()
     images = data.x_train.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4), dtype=np.float32)
     pixels = np.floor(images + 0.5).astype(np.uint8).reshape(len(images), -1)

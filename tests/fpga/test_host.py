@@ -6,12 +6,12 @@ import pytest
 from link_world import Cable, Faults, result_of
 
 from crossforge.data import load
-from fpga.frames import Kind, encode_frame
 from fpga.host import BusError, Link, packet
+from fpga.link.frames import Kind, encode_frame
+from fpga.link.zero_code import encode_packet
 from fpga.operations import Examples, Flush, Identity, Read, Results, Write
 from fpga.session import Session
 from fpga.transport import LinkError
-from fpga.zero_code import encode_packet
 
 TINY = {"request_words": 16, "response_words": 8, "capacity": 64, "results_kept": 4}
 
@@ -212,7 +212,7 @@ def test_link_refuses_its_own_echo():
 
 
 def test_link_refuses_another_version(monkeypatch):
-    monkeypatch.setattr("fpga.link_model.VERSION", 3)
+    monkeypatch.setattr("fpga.link.model.VERSION", 3)
     with pytest.raises(
         LinkError, match=r"^the board's protocol version must be 1, not 3: configure "
     ):

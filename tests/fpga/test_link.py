@@ -10,11 +10,11 @@ import pytest
 
 from cosim.bench import simulate
 from cosim.verilog_bench import load, simulate_verilog
-from fpga.frames import FrameReader, Kind, Op, Status, encode_frame, operation
-from fpga.link import Link, UartLink
-from fpga.link_model import MemoryBus
+from fpga.link.frames import FrameReader, Kind, Op, Status, encode_frame, operation
+from fpga.link.link import Link, UartLink
+from fpga.link.model import MemoryBus
+from fpga.link.zero_code import encode_packet, encode_zeros
 from fpga.operations import Examples, Flush, Goals, Identify, Read, Results, Write, decode_reply
-from fpga.zero_code import encode_packet, encode_zeros
 
 # By path, as this file is loaded itself within a simulator, where no folder of tests is searched.
 BENCH = Path(__file__).with_name("link_bench.py")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from cosim.verilog_bench import load, simulate_verilog
-from fpga.frames import Kind, Op, encode_frame, operation
 from fpga.host import Link, packet
+from fpga.link.frames import Kind, Op, encode_frame, operation
 from fpga.transport import LinkError
 
 # By path, as this file is loaded itself within a simulator, where no folder of tests is searched.
@@ -165,7 +165,7 @@ def some_input(rng, kind):
 
 
 def load_code(name):
-    return load(f"fpga.zero_code:{name}")
+    return load(f"fpga.link.zero_code:{name}")
 
 
 def any_script(seed, n):

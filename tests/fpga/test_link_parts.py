@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from cosim.bench import simulate
-from fpga.link import Link, UartLink
-from fpga.link_buffer import FrameBuffer
-from fpga.link_feeder import Feeder
-from fpga.link_fifo import LinkFifo
+from fpga.link.buffer import FrameBuffer
+from fpga.link.feeder import Feeder
+from fpga.link.fifo import LinkFifo
+from fpga.link.link import Link, UartLink
 
 
 def test_fifo_keeps_words_in_order_and_counts_them():

@@ -11,9 +11,9 @@ import pytest
 from analog_models.presets import IDEAL, PAPER, TUNED, TWO_PCM
 from cosim.bench import put, simulate, take
 from cosim.verilog_bench import load, simulate_verilog
-from fpga.tile_layout import Plane, TileLayout
-from fpga.tiles import EmulatedTiles
-from fpga.tiles_layout import TilesLayout
+from fpga.tile.layout import Plane, TileLayout
+from fpga.tile.tiles import EmulatedTiles
+from fpga.tile.tiles_layout import TilesLayout
 from golden.hardware import beats
 from rtl.tile_port import TileOp
 

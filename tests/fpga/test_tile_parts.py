@@ -9,10 +9,10 @@ import pytest
 
 from analog_models.prng import bell, mix32
 from cosim.bench import pack, signed, simulate
-from fpga.amplitude import Amplitude
-from fpga.mixer import BELL_LATENCY, WORD_LATENCY, Mixer
-from fpga.picker import Picker
-from fpga.squares import Squares
+from fpga.tile.amplitude import Amplitude
+from fpga.tile.mixer import BELL_LATENCY, WORD_LATENCY, Mixer
+from fpga.tile.picker import Picker
+from fpga.tile.squares import Squares
 
 
 def test_mixer_gives_words_and_bells_of_the_prng_in_order():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fpga.host import Link
-from fpga.link_model import LinkModel, MemoryBus
+from fpga.link.model import LinkModel, MemoryBus
 from fpga.transport import LinkError, SerialTransport
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cosim.bench import put, simulate
-from fpga.uart import Receiver, Transmitter, Uart
+from fpga.link.uart import Receiver, Transmitter, Uart
 
 #: Clock and baud: 8.33, 26.67, 33.3, 100 and exactly 6 cycles a bit.
 RATES = [

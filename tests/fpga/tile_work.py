@@ -8,9 +8,9 @@ import numpy as np
 from analog_models.fixed_tile import FixedTile
 from cosim.bench import simulate, unpack
 from cosim.verilog_bench import load
-from fpga.tile_layout import Plane, Register, TileLayout
-from fpga.tiles import EmulatedTiles
-from fpga.tiles_layout import TilesLayout
+from fpga.tile.layout import Plane, Register, TileLayout
+from fpga.tile.tiles import EmulatedTiles
+from fpga.tile.tiles_layout import TilesLayout
 from golden.hardware import beats
 
 # By path, as this file is loaded itself within a simulator, where no folder of tests is searched.

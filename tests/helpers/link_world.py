@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 
-from fpga.link_model import LinkModel, MemoryBus
+from fpga.link.model import LinkModel, MemoryBus
 from fpga.transport import LinkError, TransportLost
 
 #: Bus addresses end here (words).

@@ -11,12 +11,12 @@ from rtl.reduce import add_tree, or_tree
 from .bells import bell_ports
 from .cells import Item, row_ports
 from .draws import Draws
+from .input import COLUMN
 from .lane import CONVERT_STAGES, STEP_STAGE, Convert, Lane, Mode, Modes, Store
+from .layout import Plane
 from .near import GROUPS, group, near
 from .offsets import Offsets
 from .reference import LEAK_STAGE, Reference
-from .tile_input import COLUMN
-from .tile_layout import Plane
 from .tiles_layout import KINDS, TilesLayout
 from .walker import Visit, row_address
 
@@ -53,9 +53,9 @@ class TileArray(wiring.Component):
     by_cell : ``In(1)``
         Cells are handled one by one.
     start, task, row, cols, columns, columns_busy, busy, writes, keys
-        See :class:`fpga.cells.CellEngine`.
+        See :class:`fpga.tile.cells.CellEngine`.
     conversions, bell_keys, restart, drawn : ``In`` and ``Out``, one a tile
-        See :class:`fpga.bells.Bells`.
+        See :class:`fpga.tile.bells.Bells`.
     convert : ``In(1)``, converter : ``In``, beat : ``In``, bell : ``In``
         Convert the sums of a beat, with the noise that was drawn for it.
     empty : ``In(1)``, amp : ``In``

@@ -8,13 +8,13 @@ from amaranth.lib.wiring import In, Out
 from analog_models.config import check
 from rtl.axi import AxiLite, AxiStream
 
+from .buffer import FrameBuffer
+from .executor import Executor
+from .feeder import Feeder
+from .fifo import LinkFifo, check_depth
 from .frames import IDENTIFY_WORDS, TRAILER_WORDS, Kind
-from .link_buffer import FrameBuffer
-from .link_executor import Executor
-from .link_feeder import Feeder
-from .link_fifo import LinkFifo, check_depth
-from .link_receiver import FrameHead, FrameReceiver
-from .link_sender import FrameSender
+from .receiver import FrameHead, FrameReceiver
+from .sender import FrameSender
 from .uart import Uart, check_rate
 
 __all__ = ["Link", "UartLink"]
@@ -32,9 +32,9 @@ def _buses(host_bytes):
 
 
 class Link(wiring.Component):
-    """Execute requests that arrive as bytes, each once, and answer them (:mod:`fpga.frames`).
+    """Execute requests that arrive as bytes, each once, and answer them (:mod:`fpga.link.frames`).
 
-    Golden: :class:`fpga.link_model.LinkModel`. Bytes that arrive while a request is executed, or
+    Golden: :class:`fpga.link.model.LinkModel`. Bytes that arrive while a request is executed, or
     waits for the answer before to be sent, are lost; the host repeats its frame.
 
     Parameters
@@ -60,7 +60,7 @@ class Link(wiring.Component):
     bus : ``Out(AxiLite(32))``
         One access at a time.
     examples : ``Out(AxiStream(host_bytes))``, goals : ``Out(AxiStream(2))``
-        See :class:`fpga.link_feeder.Feeder`.
+        See :class:`fpga.link.feeder.Feeder`.
     results : ``In(AxiStream(4))``
         A beat a result; TLAST means nothing.
     busy : ``Out(1)``

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware import beats
 from rtl.tile_port import TilePort
 
-from .tile_layout import TileLayout
+from .layout import TileLayout
 
 __all__ = ["TileOutput"]
 

@@ -36,8 +36,9 @@ FLUSH     1 inputs + 2 results    any       nothing              nothing
 IDENTIFY  any                     any       nothing              3 words
 ========  ======================  ========  ===================  ========
 
-EXAMPLES and GOALS share the input buffer, which holds them coded (:mod:`fpga.zero_code`). Each is
-refused whole (``Status.NO_ROOM``) if it does not fit, or while anything of the other kind is left.
+EXAMPLES and GOALS share the input buffer, which holds them coded (:mod:`fpga.link.zero_code`). Each
+is refused whole (``Status.NO_ROOM``) if it does not fit, or while anything of the other kind is
+left.
 The host sends no more than the last response left room for, as only the board takes bytes out, and
 asks for no more results than it says wait, as only the host takes these.
 """

@@ -16,7 +16,7 @@ class Decoded(data.Struct):
 
 
 class ZeroDecoder(wiring.Component):
-    """Expand runs of zeros. Golden: :class:`fpga.zero_code.ZeroDecoder`.
+    """Expand runs of zeros. Golden: :class:`fpga.link.zero_code.ZeroDecoder`.
 
     A literal takes a cycle, a run two cycles more than it is long. ``i`` is registered, as it
     comes from a block RAM, the slowest of all sources; so a byte takes a cycle longer.

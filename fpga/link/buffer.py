@@ -6,7 +6,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .link_fifo import check_depth
+from .fifo import check_depth
 
 __all__ = ["FrameBuffer"]
 
@@ -22,7 +22,7 @@ class FrameBuffer(wiring.Component):
     Members
     -------
     w_addr, w_data, w_en : ``In``
-        Write port; while it is used nothing is read (see :class:`fpga.link_fifo.LinkFifo`).
+        Write port; while it is used nothing is read (see :class:`fpga.link.fifo.LinkFifo`).
     length : ``In(range(words + 1))``
         Words to read; must hold while they are read.
     start : ``In(1)``

@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from analog_models.config import check
 
+from .crc import ByteCrc
 from .frames import MARK
-from .link_crc import ByteCrc
 
 __all__ = ["FrameHead", "FrameReceiver"]
 
@@ -22,7 +22,7 @@ class FrameHead(data.Struct):
 
 
 class FrameReceiver(wiring.Component):
-    """Check frames (:mod:`fpga.frames`) and put their payload into a memory.
+    """Check frames (:mod:`fpga.link.frames`) and put their payload into a memory.
 
     Bytes that come while a frame, or the news of damage, waits to be taken are lost.
 

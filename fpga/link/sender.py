@@ -5,15 +5,15 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .crc import ByteCrc
 from .frames import MARK
-from .link_crc import ByteCrc
-from .link_receiver import FrameHead
+from .receiver import FrameHead
 
 __all__ = ["FrameSender"]
 
 
 class FrameSender(wiring.Component):
-    """Frame words (:mod:`fpga.frames`).
+    """Frame words (:mod:`fpga.link.frames`).
 
     Members
     -------

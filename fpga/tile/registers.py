@@ -6,7 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .tile_layout import KEYS, Register, TileLayout
+from .layout import KEYS, Register, TileLayout
 
 __all__ = ["TileRegisters"]
 
@@ -33,7 +33,7 @@ class TileRegisters(wiring.Component):
     drift_due : ``Out(1)``
         A drift step acts at this age; 2 cycles after ``tick`` or ``drift``.
     index : ``In(4)``, w_data : ``In(32)``, w_en : ``In(1)``
-        Write a register, see :class:`fpga.tile_layout.Register`.
+        Write a register, see :class:`fpga.tile.layout.Register`.
     r_data : ``Out(32)``
         The register of ``index``, a cycle later; keys read as 0.
     """

@@ -13,7 +13,9 @@ __all__ = ["Executor"]
 
 
 class Executor(wiring.Component):
-    """Do a list of operations (:mod:`fpga.frames`). Golden: :class:`fpga.link_model.LinkModel`.
+    """Do a list of operations (:mod:`fpga.link.frames`).
+
+    Golden: :class:`fpga.link.model.LinkModel`.
 
     A word of WRITE or READ takes three cycles and those of the bus, a byte of EXAMPLES or GOALS
     one, a result one or two.
@@ -48,7 +50,7 @@ class Executor(wiring.Component):
     goals_next : ``Out(1)``
         It belongs to goals; so does all that follows.
     level, idle : ``In``
-        Of the input buffer, see :class:`fpga.link_feeder.Feeder`.
+        Of the input buffer, see :class:`fpga.link.feeder.Feeder`.
     flush_inputs, flush_results : ``Out(1)``
         1 for a cycle: forget what is kept.
     results : ``In(stream.Signature(32))``, waiting : ``In(range(results + 1))``

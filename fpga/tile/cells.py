@@ -11,9 +11,9 @@ from analog_models.fixed_tile import Stream
 from analog_models.prng import GOLDEN
 from analog_models.tile import HOLD, RESET
 
+from .input import COLUMN
+from .layout import KEYS
 from .picker import pick
-from .tile_input import COLUMN
-from .tile_layout import KEYS
 from .tiles_layout import TilesLayout
 
 __all__ = ["CellEngine", "Item", "Task", "cell_ports", "item", "row_ports"]
@@ -98,9 +98,9 @@ class CellEngine(wiring.Component):
         From the cycle after ``start`` until everything is written.
     task : ``In(Task)``, row : ``In(9)``, cols : ``In``, writes : ``In(32)``
     keys : ``In(data.ArrayLayout(32, len(KEYS)))``
-        Of the streams :data:`fpga.tile_layout.KEYS`.
+        Of the streams :data:`fpga.tile.layout.KEYS`.
     columns : ``In(stream)``
-        Columns to work on, with their PROGRAM codes; :class:`fpga.picker.Picker`.
+        Columns to work on, with their PROGRAM codes; :class:`fpga.tile.picker.Picker`.
     columns_busy : ``In(1)``
         There may be more of them.
     valid : ``Out(1)``, word : ``Out(32)``, head : ``Out(1)``, tag : ``Out(item(layout))``

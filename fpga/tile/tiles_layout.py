@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from analog_models.config import check
 
-from .tile_layout import TileLayout
+from .layout import TileLayout
 
 __all__ = ["KINDS", "TilesLayout"]
 

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.tile_port import Command, TileOp, TilePort
 
-from .tile_input import COLUMN, TileInput
+from .input import COLUMN, TileInput
 from .tiles_layout import TilesLayout
 
 __all__ = ["TileInputs"]
@@ -36,7 +36,7 @@ class TileInputs(wiring.Component):
     upcoming : ``Out(4)``
         Operation of ``command`` in the next cycle.
     command, available, square, squared, flags, row_beat, rows, column_beat, columns, release
-        See :class:`fpga.tile_input.TileInput`.
+        See :class:`fpga.tile.input.TileInput`.
     search : ``In(1)``
         Nothing is executed: if the tile is not ready, choose another that is.
     claim : ``In(1)``, claimed : ``In``

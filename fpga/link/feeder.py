@@ -8,14 +8,14 @@ from amaranth.lib.wiring import In, Out
 from analog_models.config import check
 from rtl.axi import AxiStream
 
-from .link_fifo import LinkFifo, check_depth
+from .fifo import LinkFifo, check_depth
 from .zero_decoder import ZeroDecoder
 
 __all__ = ["Feeder"]
 
 
 class Feeder(wiring.Component):
-    """Keep coded bytes (:mod:`fpga.zero_code`), decode them, and offer them as beats.
+    """Keep coded bytes (:mod:`fpga.link.zero_code`), decode them, and offer them as beats.
 
     Decodes a byte a cycle, so a beat takes ``host_bytes`` cycles and one more.
 

@@ -14,7 +14,7 @@ from .tiles_layout import KINDS
 
 __all__ = ["READ", "TileDecoder"]
 
-#: Kinds of conversions, see :data:`fpga.tiles_layout.KINDS`.
+#: Kinds of conversions, see :data:`fpga.tile.tiles_layout.KINDS`.
 _FORWARD, _BACKWARD, READ = range(KINDS)
 
 #: Flags, and the operations in which they are 1.

@@ -15,7 +15,7 @@ class HostPort(wiring.Signature):
     valid : ``Out(1)``, ready : ``In(1)``
         A request, and its end; it waits while a tile works.
     write : ``Out(1)``, tile : ``Out(5)``, plane : ``Out(3)``, index : ``Out(18)``
-        See :class:`fpga.tile_layout.Plane`; there must be such a tile.
+        See :class:`fpga.tile.layout.Plane`; there must be such a tile.
     w_data : ``Out(32)``, r_data : ``In(32)``
         The latter together with ``ready``; 0 where the plane is write only.
     """

@@ -27,11 +27,11 @@ class Draws(wiring.Component):
     forget : ``In(1)``
         Drop the row of cells that is under way.
     start, task, row, cols, columns, columns_busy, busy, writes, keys
-        See :class:`fpga.cells.CellEngine`; ``task`` counts a cycle late.
+        See :class:`fpga.tile.cells.CellEngine`; ``task`` counts a cycle late.
     look, seek_lane, seek_minus, old, store, place, g, v
-        See :class:`fpga.cells.CellEngine`.
+        See :class:`fpga.tile.cells.CellEngine`.
     conversions, bell_keys, restart, drawn : ``In`` and ``Out``, one a tile
-        See :class:`fpga.bells.Bells`.
+        See :class:`fpga.tile.bells.Bells`.
     bell : ``Out(signed(11))``, bell_place : ``Out(bell_tag(layout))``, bell_en : ``Out(1)``
         Noise of a conversion to come, and where it is kept.
     """

@@ -10,8 +10,8 @@ from amaranth.utils import exact_log2
 from rtl.skid import Skid
 from rtl.tile_port import Command, TileOp, TilePort
 
+from .layout import TileLayout
 from .squares import Squares
-from .tile_layout import TileLayout
 
 __all__ = ["COLUMN", "TileInput"]
 

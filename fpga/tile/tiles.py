@@ -9,15 +9,15 @@ from rtl.skid import Skid
 from rtl.tile_port import TileOp, TilePort
 
 from .amplitude import Amplitude
+from .array import TileArray
+from .decoder import READ, TileDecoder
 from .host_port import HostPort
+from .input import COLUMN
+from .inputs import TileInputs
+from .layout import Plane
+from .output import TileOutput
 from .picker import Picker
-from .tile_array import TileArray
-from .tile_decoder import READ, TileDecoder
-from .tile_input import COLUMN
-from .tile_inputs import TileInputs
-from .tile_layout import Plane
-from .tile_output import TileOutput
-from .tile_registers import TileRegisters
+from .registers import TileRegisters
 from .tiles_layout import KINDS, TilesLayout
 from .walker import Walker
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The board's side of the link in Python: golden model of :class:`fpga.link.Link`.
+"""The board's side of the link in Python: golden model of :class:`fpga.link.link.Link`.
 
 It answers the same bytes with the same bytes. Time comes in from outside, so that tests need not
 wait; execution takes none.
@@ -72,7 +72,7 @@ class MemoryBus:
 
 
 class InputBuffer:
-    """Golden model of :class:`fpga.link_feeder.Feeder`; a beat leaves it when it is taken.
+    """Golden model of :class:`fpga.link.feeder.Feeder`; a beat leaves it when it is taken.
 
     The gateware prepares a beat before, so that fewer bytes are in its memory.
 
@@ -121,7 +121,7 @@ class InputBuffer:
 
 
 class LinkModel:
-    """A board; parameters are those of :class:`fpga.link.Link`, with ``gap`` in seconds.
+    """A board; parameters are those of :class:`fpga.link.link.Link`, with ``gap`` in seconds.
 
     Attributes
     ----------

@@ -27,8 +27,8 @@ run: $(INSTALLED) ## train the network of the paper on MNIST, and a stretch of i
 	$(BIN)/crossforge cosim --preset mnist --examples 300
 
 test: $(DEVELOP) ## pass all tests, the fast ones first
-	$(BIN)/python -m pytest -m "not slow" -n 2
-	$(BIN)/python -m pytest -m slow -n 2
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
+	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
 
 lint: $(DEVELOP) ## check style, format and types
 	$(BIN)/ruff check .

@@ -17,8 +17,19 @@ from analog_models.config import check
 
 from .boards import Board
 
-__all__ = ["BuildError", "Built", "Report", "build", "overfull", "read_report", "slowest"]
+__all__ = [
+    "BuildError",
+    "Built",
+    "Report",
+    "build",
+    "overfull",
+    "read_report",
+    "slowest",
+    "wanders",
+]
 
+#: Seconds between two looks at a router, and iterations after which it must be nearer to its end.
+_LOOK, _PATIENCE = 10.0, 20
 #: Kinds of cells as nextpnr calls them: LUTs, flip-flops, block RAMs, single-port RAMs, DSPs.
 #: An iCE40's logic cell is a LUT with a flip-flop, and nextpnr counts cells.
 _CELLS = {
@@ -124,8 +135,8 @@ def build(
     Raises
     ------
     BuildError
-        If a tool or amaranth-boards is missing, if the design does not fit, or if it does not
-        reach its clock.
+        If a tool or amaranth-boards is missing, if the design does not fit, if the router comes to
+        no end, or if it does not reach its clock.
     """
     clock = board.check_clock(clock)
     seed = board.seed if seed is None else seed
@@ -147,12 +158,21 @@ def build(
     phases: dict[str, float] = {}
     most = 0.0
 
+    def look(tool: str) -> None:
+        """Give a router up that comes to no end."""
+        if wanders(_log(folder, tool)):
+            raise BuildError(
+                f"{tool} must find a way for every connection, but comes no nearer to it: "
+                "choose another --seed or a slower --clock"
+            )
+
     def run(phase: str, tool: str, *arguments: str) -> int:
         """Run a tool as a phase; return its exit code."""
         nonlocal most
         progress(phase)
         begin = time.perf_counter()
-        code, memory = _run([*commands[tool], *arguments], folder, folder / f"{tool}.out")
+        command = [*commands[tool], *arguments]
+        code, memory = _run(command, folder, folder / f"{tool}.out", lambda: look(tool))
         phases[phase] = phases.get(phase, 0) + time.perf_counter() - begin
         most = max(most, memory)
         return code
@@ -262,6 +282,12 @@ def overfull(log: str) -> str:
     return ", ".join(f"{used:,} of {there:,} {kind}" for kind, (used, there) in over.items())
 
 
+def wanders(log: str) -> bool:
+    """Read of nextpnr's log whether its router has come no nearer to its end for a while."""
+    overused = [int(n) for n in re.findall(r"iter=\d+ wires=\d+ overused=(\d+)", log)]
+    return len(overused) > _PATIENCE and overused[-1] >= overused[-1 - _PATIENCE]
+
+
 def _missing(tool):
     return f"{tool} must be installed: pip install 'crossforge[fpga]'"
 
@@ -292,14 +318,27 @@ def _command(tool: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def _run(command: Sequence[str], folder: Path, log: Path) -> tuple[int, float]:
-    """Run a command in a folder with its output in ``log``; return exit code and peak MiB."""
+def _run(
+    command: Sequence[str], folder: Path, log: Path, look: Callable[[], None]
+) -> tuple[int, float]:
+    """Run a command in a folder with its output in ``log``; return exit code and peak MiB.
+
+    ``look`` is called from time to time; if it raises, the command is ended.
+    """
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
         try:
-            _, status, usage = os.wait4(process.pid, 0)
+            seen = time.monotonic()
+            while True:
+                ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+                if ended:
+                    break
+                if time.monotonic() > seen + _LOOK:
+                    seen = time.monotonic()
+                    look()
+                time.sleep(min(0.05, _LOOK))
         except BaseException:
             process.kill()
             process.wait()

@@ -166,9 +166,10 @@ BOARDS = {
                 80: Pll(8, 10),
                 100: None,
             }),
-            clock=50,
+            clock=80,
             lights="rgb_led",
             loaders=("openFPGALoader -b ecpix5 {file}",),
+            seed=2,
         ),
         Board(
             name="icebreaker",

@@ -15,7 +15,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 import fpga.bitstream as flow
-from fpga.bitstream import BuildError, Report, build, overfull, read_report, slowest
+from fpga.bitstream import BuildError, Report, build, overfull, read_report, slowest, wanders
 from fpga.board_top import BoardTop
 from fpga.boards import BOARDS
 
@@ -156,6 +156,42 @@ def test_build_says_what_a_tool_said(tool, tmp_path, monkeypatch):
     )
     with pytest.raises(BuildError, match=f"^{re.escape(wanted)}$"):
         run()
+
+
+def test_build_gives_a_router_up_that_comes_to_no_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(flow, "_LOOK", 0.1)
+    run = fake(
+        tmp_path,
+        monkeypatch,
+        nextpnr_ice40="import time\nlog = open('nextpnr-ice40.log', 'w')\n"
+        "for k in range(10_000):\n"
+        "    print(f'Info:  iter={k} wires=9 overused={max(7, 30 - k)} tmgfail=1', file=log)\n"
+        "    log.flush(); time.sleep(0.005)",
+    )
+    with pytest.raises(
+        BuildError,
+        match=r"^nextpnr-ice40 must find a way for every connection, but comes no nearer to it: "
+        "choose another --seed or a slower --clock$",
+    ):
+        run()
+
+
+@pytest.mark.parametrize(
+    ("overused", "wandering"),
+    [
+        ([], False),
+        (range(900, 0, -30), False),  # slow, but on its way
+        ([900, *[5] * 20], False),
+        ([900, *[5] * 21], True),
+        ([*range(900, 500, -20), *range(500, 950, 20)], True),
+    ],
+)
+def test_router_wanders_if_it_is_not_nearer_to_its_end(overused, wandering):
+    lines = [
+        f"Info:     iter={k + 1} wires=1048192 overused={n} overuse={n + 7} tmgfail=196"
+        for k, n in enumerate(overused)
+    ]
+    assert wanders("\n".join(["Info: Running router2...", *lines])) is wandering
 
 
 def test_build_says_that_a_tool_died(tmp_path, monkeypatch):

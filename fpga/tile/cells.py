@@ -13,6 +13,7 @@ from analog_models.tile import HOLD, RESET
 
 from .input import COLUMN
 from .layout import KEYS
+from .near import later
 from .picker import pick
 from .tiles_layout import TilesLayout
 
@@ -297,14 +298,6 @@ class CellEngine(wiring.Component):
             self.seek_minus.eq(at[2].minus),
         ]
 
-        def later(value, stages):
-            out = [value]
-            for _ in range(stages):
-                following = Signal(Shape.cast(value.shape()))
-                m.d.sync += following.eq(out[-1])
-                out.append(following)
-            return out
-
         # --- stages 0 to 4: bell * amplitude
         codes = len(t.set_mean)
         m.submodules.set_amp = amps = Memory(
@@ -320,8 +313,8 @@ class CellEngine(wiring.Component):
             amp_read.addr.eq(self.bell_item.code),
             mean_read.addr.eq(self.bell_item.code),
         ]
-        mean = [None, *later(mean_read.data, 6)]  # stages 1 to 7
-        bell = later(self.bell, 1)
+        mean = [None, *later(m, mean_read.data, 6)]  # stages 1 to 7
+        bell = later(m, self.bell, 1)
         bell_2, amp_2 = Signal(signed(11)), Signal(17)
         product_3, scaled_4 = Signal(signed(28)), Signal(signed(20))
         with m.Switch(at[1].kind):
@@ -342,8 +335,8 @@ class CellEngine(wiring.Component):
         ]
 
         # --- stages 5 to 7: mean * response, or conductance * loss
-        old = [None] * 4 + later(self.old, 4)  # stages 4 to 8
-        scaled = [None] * 4 + later(scaled_4, 3)  # stages 4 to 7
+        old = [None] * 4 + later(m, self.old, 4)  # stages 4 to 8
+        scaled = [None] * 4 + later(m, scaled_4, 3)  # stages 4 to 7
         left_5, right_5 = Signal(layout.common.g_bits), Signal(signed(18))
         product_6, change_7 = Signal(signed(layout.common.g_bits + 18)), Signal(signed(20))
         loss = Signal(signed(20))

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from analog_models.calibration import STEP_FRAC
 from analog_models.tile import V_FRAC, W_FRAC
 
+from .near import later
 from .tiles_layout import TilesLayout
 
 __all__ = ["CONVERT_STAGES", "STEP_STAGE", "Convert", "Lane", "Mode", "Modes", "Store", "Walk"]
@@ -278,20 +279,11 @@ class Lane(wiring.Component):
         m.d.comb += [self.v.eq(v_2), self.g_plus.eq(plus_2), self.g_minus.eq(minus_2)]
 
         # --- what comes along
-        def later(value, stages):
-            """Delay; a list with the value after 0, 1, .. cycles."""
-            out = [value]
-            for _ in range(stages):
-                following = Signal(Shape.cast(value.shape()))
-                m.d.sync += following.eq(out[-1])
-                out.append(following)
-            return out
-
-        column = later(self.column, 4)
+        column = later(m, self.column, 4)
         up_0 = Signal()
         m.d.comb += up_0.eq((self.column[-1] ^ self.opposite ^ self.negative) == 0)
-        up = later(up_0, 7)
-        v = [None, None, *later(v_2, 5)]  # by stage
+        up = later(m, up_0, 7)
+        v = [None, None, *later(m, v_2, 5)]  # by stage
 
         # --- weight: fast and slow part
         slow_3, slow_4 = Signal(signed(g + 1)), Signal(signed(g + 1 + t.gain.bit_length()))

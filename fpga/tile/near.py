@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Registers near the lanes: what all of them need, for each group of neighbours."""
+"""Registers: near the lanes, for each group of neighbours, and one behind another."""
 
 from amaranth import *
 
-__all__ = ["GROUPS", "group", "near"]
+__all__ = ["GROUPS", "group", "later", "near"]
 
 #: Groups of neighbouring lanes.
 GROUPS = 8
@@ -23,3 +23,13 @@ def near(m, name, value):
     ]
     m.d.sync += [each.eq(value) for each in copies]
     return copies
+
+
+def later(m, value, stages: int):
+    """Return a list with the value after 0, 1, ... ``stages`` cycles."""
+    out = [value]
+    for _ in range(stages):
+        following = Signal(Shape.cast(value.shape()))
+        m.d.sync += following.eq(out[-1])
+        out.append(following)
+    return out

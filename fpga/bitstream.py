@@ -28,8 +28,11 @@ __all__ = [
     "wanders",
 ]
 
-#: Seconds between two looks at a router, and iterations after which it must be nearer to its end.
-_LOOK, _PATIENCE = 10.0, 20
+#: Seconds between two looks at a router.
+_LOOK = 10.0
+#: Iterations after which a router must be nearer to its end, unless few wires are left: then it takes
+#: its time, but iterations are short, and it may have so many of them in all.
+_PATIENCE, _FEW, _MOST = 20, 100, 500
 #: Kinds of cells as nextpnr calls them: LUTs, flip-flops, block RAMs, single-port RAMs, DSPs.
 #: An iCE40's logic cell is a LUT with a flip-flop, and nextpnr counts cells.
 _CELLS = {
@@ -285,7 +288,9 @@ def overfull(log: str) -> str:
 def wanders(log: str) -> bool:
     """Read of nextpnr's log whether its router has come no nearer to its end for a while."""
     overused = [int(n) for n in re.findall(r"iter=\d+ wires=\d+ overused=(\d+)", log)]
-    return len(overused) > _PATIENCE and overused[-1] >= overused[-1 - _PATIENCE]
+    if len(overused) <= _PATIENCE or overused[-1] < overused[-1 - _PATIENCE]:
+        return False
+    return overused[-1] > _FEW or len(overused) > _MOST
 
 
 def _missing(tool):

@@ -165,7 +165,7 @@ def test_build_gives_a_router_up_that_comes_to_no_end(tmp_path, monkeypatch):
         monkeypatch,
         nextpnr_ice40="import time\nlog = open('nextpnr-ice40.log', 'w')\n"
         "for k in range(10_000):\n"
-        "    print(f'Info:  iter={k} wires=9 overused={max(7, 30 - k)} tmgfail=1', file=log)\n"
+        "    print(f'Info:  iter={k} wires=9 overused={max(700, 730 - k)} tmgfail=1', file=log)\n"
         "    log.flush(); time.sleep(0.005)",
     )
     with pytest.raises(
@@ -181,8 +181,10 @@ def test_build_gives_a_router_up_that_comes_to_no_end(tmp_path, monkeypatch):
     [
         ([], False),
         (range(900, 0, -30), False),  # slow, but on its way
-        ([900, *[5] * 20], False),
-        ([900, *[5] * 21], True),
+        ([900, *[500] * 20], False),
+        ([900, *[500] * 21], True),
+        ([900, *[5] * 499], False),  # with few left it takes its time
+        ([900, *[5] * 500], True),
         ([*range(900, 500, -20), *range(500, 950, 20)], True),
     ],
 )

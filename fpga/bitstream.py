@@ -30,8 +30,8 @@ __all__ = [
 
 #: Seconds between two looks at a router.
 _LOOK = 10.0
-#: Iterations after which a router must be nearer to its end, unless few wires are left: then it takes
-#: its time, but iterations are short, and it may have so many of them in all.
+#: Iterations after which a router must be nearer to its end, unless few wires are left: then it
+#: takes its time, but iterations are short, and it may have so many of them in all.
 _PATIENCE, _FEW, _MOST = 20, 100, 500
 #: Kinds of cells as nextpnr calls them: LUTs, flip-flops, block RAMs, single-port RAMs, DSPs.
 #: An iCE40's logic cell is a LUT with a flip-flop, and nextpnr counts cells.

@@ -7,12 +7,16 @@ from math import isqrt
 import numpy as np
 import pytest
 
+from analog_models.presets import TUNED
 from analog_models.prng import bell, mix32
 from cosim.bench import pack, signed, simulate
 from fpga.tile.amplitude import Amplitude
+from fpga.tile.lane import Lane
+from fpga.tile.layout import TileLayout
 from fpga.tile.mixer import BELL_LATENCY, WORD_LATENCY, Mixer
 from fpga.tile.picker import Picker
 from fpga.tile.squares import Squares
+from fpga.tile.tiles_layout import TilesLayout
 
 
 def test_mixer_gives_words_and_bells_of_the_prng_in_order():
@@ -136,3 +140,25 @@ def test_picker_finds_the_codes_in_order(everything, stall, there):
         pins["codes"] = pack(vector["codes"][lanes * beat : lanes * beat + lanes], bits)
 
     simulate(picker, drive, reflex=memory)
+
+
+def test_word_that_is_read_while_it_is_written_is_wrong_in_simulation():
+    """Of block RAM nothing is known then: whoever used it would be found out."""
+    layout = TilesLayout((TileLayout(4, 4, TUNED, 16, 12, 4, 2),))
+
+    def drive(pins):
+        pins["write_addr"] = 1
+        for addr, value, write, v in (
+            (0, 7, True, 0),  # the word beside it
+            (1, 7, False, 7),
+            (1, 9, True, ~7),
+            (1, 9, False, 9),
+        ):
+            pins["addr"], pins["bus"], pins["store"] = addr, value, int(write)  # v alone
+            yield
+            pins["store"] = 0
+            yield
+            yield
+            assert signed(pins["v"], 16) == v
+
+    simulate(Lane(layout), drive)

@@ -203,12 +203,8 @@ def build(
     (folder / "top.ys").write_text("\n".join([*script, ""]))
     if run("synthesise", "yosys", "-q", "-l", "yosys.log", "top.ys"):
         raise BuildError(_failed("yosys", folder))
-    # These place and route a full ECP5 in half the time, and no slower than the default ones. Some
-    # connections that router2 made way with take twice the period, unless it looks after them.
-    methods = {
-        "ecp5": ["--placer", "static", "--router", "router2", "--tmg-ripup"],
-        "ice40": [],
-    }[board.family]
+    # these place and route a full ECP5 in half the time, and no slower than the default ones
+    methods = {"ecp5": ["--placer", "static", "--router", "router2"], "ice40": []}[board.family]
     device = [
         *board.place,
         *methods,

@@ -40,7 +40,9 @@ class Board:
     platform : str
         Module and class of amaranth-boards; it knows the pins.
     place : tuple of str
-        Device, package and speed as nextpnr's options.
+        Device, package and speed as nextpnr's options. ``--tmg-ripup`` where a clock takes all that
+        there is: the router looks after connections that it has sent far around. If there is no
+        way at all to reach the clock, it comes to no end.
     oscillator : float, Hz
     clocks : mapping of int to Pll or None
         Design clocks in MHz that can be had, and how; None is the oscillator itself.
@@ -155,7 +157,7 @@ BOARDS = {
             name="ecpix5-85f",
             meaning="LambdaConcept ECPIX-5 with a Lattice ECP5-5G LFE5UM5G-85F",
             platform="amaranth_boards.ecpix5:ECPIX585Platform",
-            place=("--um5g-85k", "--package", "CABGA554", "--speed", "8"),
+            place=("--um5g-85k", "--package", "CABGA554", "--speed", "8", "--tmg-ripup"),
             oscillator=100e6,
             clocks=MappingProxyType({
                 40: Pll(8, 20),

@@ -339,7 +339,7 @@ def _run(
                 if time.monotonic() > seen + _LOOK:
                     seen = time.monotonic()
                     look()
-                time.sleep(min(0.05, _LOOK))
+                time.sleep(0.05)
         except BaseException:
             process.kill()
             process.wait()

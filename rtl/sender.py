@@ -102,7 +102,8 @@ class Sender(wiring.Component):
             cmd.i.p.payload.eq(self.command),
             cmd.i.p.mask.eq(self.mask),
             free.eq(~x.i.valid | x.i.ready),
-            # also if there is no command: everything waits for this
+            # A beat waits for room for a command even if it has none: one condition less, and the
+            # reader and all that it enables hang on this.
             self.i.ready.eq(free & cmd.i.ready),
             self.commit.eq(self.i.valid & self.i.ready & self.encode),
         ]

@@ -40,10 +40,9 @@ def compile_program(config: ChipConfig) -> list[Instruction]:
     """Compile the training loop of a network.
 
     Forward through all layers, error, backward with the old weights, updates. An example whose
-    output error is zero everywhere skips backward and update. A layer is updated as soon as its
-    backward pass is over, and row pulses are sent while a tile converts: tiles of different
-    layers work at the same time. The first layer comes before the second, since the next
-    example waits for it.
+    output error is zero everywhere skips backward and update. Pulses are sent while a tile
+    multiplies and converts, so that it is updated as soon as its backward pass is over, and tiles
+    of different layers work at the same time.
     """
     last = len(config.layers) - 2
     code = [Instruction(Op.LOAD)]
@@ -52,16 +51,13 @@ def compile_program(config: ChipConfig) -> list[Instruction]:
     code.append(Instruction(Op.ERROR, last))
     learn = []
     for layer in range(last, 0, -1):
-        learn.append(Instruction(Op.BACKWARD, layer))
-        if layer < last:
-            learn.append(Instruction(Op.UPDATE, layer + 1))
-        learn.append(Instruction(Op.ROWS, layer))
+        learn += [Instruction(op, layer) for op in (Op.BACKWARD, Op.ROWS, Op.UPDATE)]
         if layer == last:
             learn.append(Instruction(Op.ROWS, 0))
         learn.append(Instruction(Op.MULTIPLY, layer - 1))
     if last == 0:
         learn.append(Instruction(Op.ROWS, 0))
-    learn += [Instruction(Op.UPDATE, layer) for layer in range(min(last, 1) + 1)]
+    learn.append(Instruction(Op.UPDATE, 0))
     code.append(Instruction(Op.SKIP_ZERO, last, len(code) + 1 + len(learn)))
     return [*code, *learn, Instruction(Op.AGE), Instruction(Op.TRANSFER), Instruction(Op.JUMP)]
 

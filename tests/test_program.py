@@ -21,10 +21,10 @@ def test_listing_of_two_layers():
         "  6  SKIP_ZERO 1 -> 13",
         "  7  BACKWARD  1",
         "  8  ROWS      1",
-        "  9  ROWS      0",
-        " 10  MULTIPLY  0",
-        " 11  UPDATE    0",
-        " 12  UPDATE    1",
+        "  9  UPDATE    1",
+        " 10  ROWS      0",
+        " 11  MULTIPLY  0",
+        " 12  UPDATE    0",
         " 13  AGE       0",
         " 14  TRANSFER  0",
         " 15  JUMP      0 -> 0",
@@ -67,5 +67,5 @@ def test_program_keeps_the_order_that_a_layer_needs(n):
             assert at[Op.MULTIPLY, layer] < at[Op.UPDATE, layer]
         if 0 < layer < n - 1:
             assert at[Op.MULTIPLY, layer] < at[Op.BACKWARD, layer]
-    for layer in range(2, n):  # overlaps with the conversion of the layer below
-        assert at[Op.BACKWARD, layer - 1] < at[Op.UPDATE, layer] < at[Op.MULTIPLY, layer - 2]
+        if layer:  # sent while the tile converts
+            assert at[Op.UPDATE, layer] < at[Op.MULTIPLY, layer - 1]

@@ -22,10 +22,13 @@ _FLAGS = {
     "forward": (TileOp.FORWARD,),
     "backward": (TileOp.BACKWARD,),
     "read": (TileOp.READ,),
+    "updates": (TileOp.UPDATE,),
+    "steps": (TileOp.UPDATE, TileOp.TUNE),
     "converts": (TileOp.FORWARD, TileOp.BACKWARD, TileOp.READ),
     "ages": (TileOp.AGE,),
     "programs": (TileOp.PROGRAM,),
     "inits": (TileOp.INIT,),
+    "picks": (TileOp.FORWARD, TileOp.BACKWARD, TileOp.UPDATE, TileOp.AGE),
     "dense": (TileOp.AGE, TileOp.INIT, TileOp.BACKWARD),
     "whole_rows": (TileOp.FORWARD, TileOp.READ, TileOp.AGE),
 }
@@ -38,12 +41,12 @@ class TileDecoder(wiring.Component):
     -------
     upcoming : ``In(4)``
         Operation of the next cycle; all that follows is of this one.
-    forward, backward, read, ages, programs, inits : ``Out(1)``
+    forward, backward, read, updates, ages, programs, inits : ``Out(1)``
         It is this one.
-    converts : ``Out(1)``
-        It has results.
-    dense, whole_rows : ``Out(1)``
-        All its rows or cells are visited; all words of a row are.
+    steps, converts : ``Out(1)``
+        It moves capacitors by pulses; it has results.
+    picks, dense, whole_rows : ``Out(1)``
+        It visits several rows; all its rows or cells are visited; all words of a row are.
     mode : ``Out(Mode)``, task : ``Out(Task)``, kind : ``Out(2)``
         Of the lanes, of the cell engine, of the conversion.
     behind : ``Out(STEP_STAGE + 1)``
@@ -66,9 +69,8 @@ class TileDecoder(wiring.Component):
             m.d.sync += getattr(self, name).eq(or_tree([self.upcoming == op for op in ops]))
 
         # It takes some cycles to reach the same place. Multipliers are free for a conversion 3
-        # cycles after the decision to convert, and sums are read 4 after it. An end without one
-        # takes the columns away, which are used in stage 0.
-        def decode(mode=Mode.FORWARD, task=Task.DRIFT, kind=_FORWARD, behind=0b1):
+        # cycles after the decision to convert, and sums are read 4 after it.
+        def decode(mode=Mode.FORWARD, task=Task.DRIFT, kind=_FORWARD, behind=0):
             m.d.sync += [
                 self.mode.eq(mode),
                 self.task.eq(task),

@@ -40,6 +40,8 @@ class TileInput(wiring.Component):
         All of its vectors have arrived.
     available : ``Out``
         Beats of rows that have arrived.
+    first : ``Out``
+        The first beat of rows with a code that is not zero, of those; there may be none.
     square : ``Out``, squared : ``Out(1)``
         Sum of the squares of the codes of FORWARD and BACKWARD, when it is known.
     flags : ``Out(layout.words)``
@@ -61,6 +63,7 @@ class TileInput(wiring.Component):
             "idle": Out(1),
             "complete": Out(1),
             "available": Out(range(layout.row_beats + 1)),
+            "first": Out(range(layout.row_beats + 1)),
             "square": Out(layout.square_bits),
             "squared": Out(1),
             "flags": Out(layout.words),
@@ -77,6 +80,7 @@ class TileInput(wiring.Component):
         fill, execute = Signal(), Signal()
         commands = Array(Signal(Command, name=f"command_{i}") for i in range(2))
         available = Array(Signal.like(self.available, name=f"available_{i}") for i in range(2))
+        first = Array(Signal.like(self.first, name=f"first_{i}") for i in range(2))
         squares = Array(Signal.like(self.square, name=f"square_{i}") for i in range(2))
         flags = Array(Signal(layout.words, name=f"flags_{i}") for i in range(2))
         used, complete, squared = Signal(2), Signal(2), Signal(2)
@@ -135,6 +139,7 @@ class TileInput(wiring.Component):
             m.d.comb += [codes[k].eq(Mux(there, x.p.data[k], 0)), known[k].eq(there & lit[k])]
 
         stores, some = Signal(), Signal()  # columns; the beat has a code that is not zero
+        dark = Signal()  # no code of the rows was other than zero
         with m.If(stores):
             m.d.sync += flags[fill].eq(flags[fill] | (some << word))
 
@@ -149,6 +154,8 @@ class TileInput(wiring.Component):
                     m.d.sync += [
                         commands[fill].eq(self.cmd.payload),
                         available[fill].eq(0),
+                        first[fill].eq(0),
+                        dark.eq(1),
                         flags[fill].eq(0),
                         at.eq(0),
                         used.bit_select(fill, 1).eq(1),
@@ -174,6 +181,9 @@ class TileInput(wiring.Component):
                 with m.If(x.valid & x.ready):
                     m.d.comb += [row_write.en.eq(1), square.take.eq(converts)]
                     m.d.sync += [at.eq(at + 1), available[fill].eq(at + 1)]
+                    m.d.sync += dark.eq(dark & ~known.any())
+                    with m.If(dark & ~known.any()):
+                        m.d.sync += first[fill].eq(at + 1)
                     with m.If(x.p.last):
                         m.d.sync += at.eq(0)
                         m.next = "COLUMNS"
@@ -245,6 +255,7 @@ class TileInput(wiring.Component):
             self.arrived.eq(used.bit_select(following, 1)),
             self.complete.eq(complete.bit_select(following, 1)),
             self.available.eq(available[following]),
+            self.first.eq(first[following]),
             self.square.eq(squares[following]),
             self.squared.eq(squared.bit_select(following, 1)),
             self.flags.eq(flags[following]),

@@ -35,10 +35,11 @@ class TileInputs(wiring.Component):
         It has a command that can be executed.
     upcoming : ``Out(4)``
         Operation of ``command`` in the next cycle.
-    command, available, square, squared, flags, row_beat, rows, column_beat, columns, release
+    command, available, first, square, squared, flags, row_beat, rows, column_beat, columns, release
         See :class:`fpga.tile.input.TileInput`.
     search : ``In(1)``
-        Nothing is executed: if the tile is not ready, choose another that is.
+        Nothing is executed: if the tile is not ready, choose another that is, or has a command if
+        the tile has none.
     claim : ``In(1)``, claimed : ``In``
         Nothing is executed: choose this tile.
     idle : ``Out(1)``
@@ -59,6 +60,7 @@ class TileInputs(wiring.Component):
             "upcoming": Out(4),
             "command": Out(Command),
             "available": Out(range(layout.beats + 1)),
+            "first": Out(range(layout.beats + 1)),
             "square": Out(layout.square_bits),
             "squared": Out(1),
             "flags": Out(layout.words),
@@ -102,7 +104,7 @@ class TileInputs(wiring.Component):
             self.upcoming.eq(operations[self.tile]),
         ]
         # Everything hangs on these, so that they are registers.
-        names = ("command", "available", "square", "squared", "flags")
+        names = ("command", "available", "first", "square", "squared", "flags")
         m.d.sync += [getattr(self, name).eq(of_tile(name)) for name in names]
         ready_now, stays = ready.bit_select(self.tile, 1), self.following == self.tile
         m.d.sync += self.ready.eq(ready_now & stays & ~self.release)
@@ -115,8 +117,11 @@ class TileInputs(wiring.Component):
             with m.Switch(self.tile):
                 for t in range(tiles):
                     with m.Case(t):
-                        for k in reversed(range(1, tiles)):
-                            other = (t + k) % tiles
+                        others = [(t + k) % tiles for k in reversed(range(1, tiles))]
+                        for other in others:  # it may be ready soon
+                            with m.If(inputs[t].idle & ~inputs[other].idle):
+                                m.d.comb += self.following.eq(other)
+                        for other in others:
                             with m.If(ready[other]):
                                 m.d.comb += self.following.eq(other)
         m.d.sync += self.tile.eq(self.following)

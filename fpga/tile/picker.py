@@ -28,7 +28,6 @@ class Picker(wiring.Component):
     """Pick the codes of a vector in order, or only those that are not zero.
 
     Latency 2 cycles from ``start``, then one code a cycle; a beat without a code takes a cycle.
-    The first beat is looked up before that.
 
     Parameters
     ----------
@@ -41,7 +40,7 @@ class Picker(wiring.Component):
     -------
     start : ``In(1)``
         Begin, if ``busy`` was 0 in the cycle before; the inputs below hold until it falls again.
-        The first beat, if it is ``available``, is what ``codes`` are in this cycle.
+        The first beat, if it is ``available``, is looked up in this cycle.
     busy : ``Out(1)``
         From the cycle after ``start`` until the last code is taken.
     all : ``In(1)``
@@ -50,6 +49,8 @@ class Picker(wiring.Component):
         Codes in the vector.
     available : ``In``
         Beats of it that have arrived.
+    first : ``In``
+        The beat to begin with, in the cycle of ``start``; at most ``available``.
     beat : ``Out``, codes : ``In(data.ArrayLayout(bits, lanes))``
         Asynchronous read port of the memory of the vector.
     o : ``Out(stream.Signature(pick(beats, lanes, bits)))``
@@ -63,6 +64,7 @@ class Picker(wiring.Component):
             "all": In(1),
             "count": In(range(beats * lanes + 1)),
             "available": In(range(beats + 1)),
+            "first": In(range(beats + 1)),
             "beat": Out(range(beats)),
             "codes": In(data.ArrayLayout(bits, lanes)),
             "o": Out(stream.Signature(pick(beats, lanes, bits))),
@@ -75,7 +77,8 @@ class Picker(wiring.Component):
         mask, codes, beat = Signal(self.lanes), Signal.like(self.codes), Signal.like(self.beat)
         lowest, rest = Signal(self.lanes), Signal(self.lanes)
         pop, load, several = Signal(), Signal(), Signal()
-        # the next beat, looked up ahead, and which of its codes are in the vector
+        at, waiting = Signal.like(self.beat), Signal()  # the next beat; for the start
+        # the one before it, looked up ahead, and which of its codes are in the vector
         fetched, there = Signal(), Signal(self.lanes)
         ahead, ahead_beat = Signal.like(self.codes), Signal.like(self.beat)
         fetch = Signal()
@@ -86,8 +89,9 @@ class Picker(wiring.Component):
             several.eq(_several(mask)),
             pop.eq(mask.any() & (~self.o.valid | self.o.ready)),
             load.eq(fetched & (~mask.any() | (pop & ~several))),
-            fetch.eq(left.any() & (self.beat < self.available) & (~fetched | load)),
+            fetch.eq(left.any() & (at < self.available) & (~fetched | load)),
             self.busy.eq(left.any() | fetched | mask.any() | self.o.valid),
+            self.beat.eq(Mux(waiting, self.first, at)),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
@@ -112,25 +116,26 @@ class Picker(wiring.Component):
             m.d.sync += [
                 fetched.eq(1),
                 ahead.eq(self.codes),
-                ahead_beat.eq(self.beat),
+                ahead_beat.eq(at),
                 there.eq(Mux(left == 1, rest_there, -1)),
-                self.beat.eq(self.beat + 1),
+                at.eq(at + 1),
                 left.eq(left - 1),
             ]
         with m.If(~self.busy):
-            m.d.sync += [self.beat.eq(0), ahead.eq(self.codes), ahead_beat.eq(0)]
+            m.d.sync += [waiting.eq(1), ahead.eq(self.codes), ahead_beat.eq(self.first)]
         with m.If(self.start):
             last = (self.count - 1)[: exact_log2(self.lanes)]  # lane of the last code
             ends, some = Signal(self.lanes), Signal()
             total = Signal.like(left)
             m.d.comb += [
                 ends.eq(Cat(last >= k for k in range(self.lanes))),
-                total.eq((self.count + self.lanes - 1) >> exact_log2(self.lanes)),
-                some.eq(self.available.any() & self.count.any()),
+                total.eq(((self.count + self.lanes - 1) >> exact_log2(self.lanes)) - self.first),
+                some.eq((self.available > self.first) & total.any()),
             ]
             m.d.sync += [
                 left.eq(total - some),
-                self.beat.eq(some),
+                at.eq(self.first + some),
+                waiting.eq(0),
                 rest_there.eq(ends),
                 there.eq(Mux(total == 1, ends, -1)),
                 fetched.eq(some),

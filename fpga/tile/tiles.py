@@ -150,6 +150,7 @@ class EmulatedTiles(wiring.Component):
             picker.all.eq(op.dense),
             picker.count.eq(Mux(cells, cols, rows)),
             picker.available.eq(Mux(op.forward, given.available, layout.beats)),
+            picker.first.eq(given.first),
             given.row_beat.eq(picker.beat),
             given.column_beat.eq(Mux(cells, picker.beat, walker.visit.word)),
             walker.tile.eq(tile),
@@ -250,10 +251,15 @@ class EmulatedTiles(wiring.Component):
 
         over = Signal()  # what must be out of the lanes is
         m.d.sync += over.eq(~(array.moving & op.behind).any())
-        # The first visit of the next one comes 3 cycles after it begins, and all others must be
-        # out of the lanes then: modes do not mix.
-        clear = Signal()
-        m.d.sync += clear.eq(~array.moving[:6].any())
+        # The first visit of the next one comes 3 cycles after it begins, 5 with the picker, and all
+        # others must be out of the lanes then: modes do not mix. An update behind that of another
+        # tile need not wait.
+        clear, nearly, begins = Signal(), Signal(), Signal()
+        stepped, stepped_tile = Signal(), Signal.like(tile)  # the operation before stepped cells
+        m.d.sync += [clear.eq(~array.moving[:6].any()), nearly.eq(~array.moving[:4].any())]
+        m.d.comb += begins.eq(
+            Mux(op.picks, nearly, clear) | (op.updates & stepped & (tile != stepped_tile))
+        )
 
         hosts = Signal()  # the memories are the host's
         quiet = Signal()  # no cell of the row is under way
@@ -261,7 +267,8 @@ class EmulatedTiles(wiring.Component):
             with m.State("IDLE"):
                 m.d.sync += [asked.eq(0), empty.eq(1), beat.eq(0), drift_row.eq(0), wait.eq(0)]
                 m.d.comb += given.search.eq(1)
-                with m.If(given.ready & clear):
+                with m.If(given.ready & begins):
+                    m.d.sync += stepped.eq(0)
                     with m.Switch(command.op):
                         with m.Case(TileOp.POLARITY):
                             m.next = "POLARITY"
@@ -298,6 +305,10 @@ class EmulatedTiles(wiring.Component):
                     m.d.sync += asked.eq(1)
                 with m.If(~single & ~picker.busy & ~walker.busy):
                     m.next = "DRAIN"
+                    with m.If(op.steps):  # the last columns are used in this cycle
+                        m.d.comb += events["pulse"].eq(1)
+                        m.d.sync += [stepped.eq(1), stepped_tile.eq(tile)]
+                        done()
 
             with m.State("DRAIN"):
                 with m.If(op.converts & ~asked & (given.squared | op.read)):
@@ -307,12 +318,9 @@ class EmulatedTiles(wiring.Component):
                     with m.If(op.converts):
                         with m.If(asked & amplitude.done & drawn & taken):
                             m.next = "CONVERT"
-                    with m.Elif(op.ages):
+                    with m.Else():
                         m.d.comb += events["tick"].eq(1)
                         m.next = "AGED"
-                    with m.Else():
-                        m.d.comb += events["pulse"].eq(1)
-                        done()
 
             with m.State("CONVERT"):
                 m.d.comb += array.convert.eq(1)

@@ -103,15 +103,21 @@ def test_squares_of_all_codes_are_added_up(lanes):
 @pytest.mark.parametrize("stall", [0, 2])
 @pytest.mark.parametrize("there", [0, 1, 5])
 def test_picker_finds_the_codes_in_order(everything, stall, there):
-    """Some beats are there before it starts, the others come one by one."""
+    """Some beats are there before it starts, the others come one by one.
+
+    It may begin behind those, or the first ones of those, that have no code.
+    """
     lanes, beats, bits = 4, 5, 8
     rng = np.random.default_rng(stall)
     picker = Picker(beats, lanes, bits)
 
     def drive(pins):
-        for count in (20, 17, 16, 1, 0):
+        for count, dark in ((20, 0), (17, 2), (20, 3), (17, 4), (16, 5), (1, 0), (1, 1), (0, 0)):
             codes = np.where(rng.random(20) < 0.4, rng.integers(1, 256, 20), 0)
+            codes[: dark * lanes] = 0
             vector["codes"] = codes
+            first = 0 if everything else min(dark, there, -(-count // lanes))
+            pins["first"] = first
             for start in (0, 0, 1):
                 pins["all"], pins["count"], pins["start"] = everything, count, start
                 pins["available"], pins["o.ready"] = there, 0

@@ -69,14 +69,19 @@ class Draws(wiring.Component):
 
         # --- requests, through registers; those of the first layers unless others want more
         bells = [Bells(layout, t) for t in range(len(layout.tiles))]
-        for each in bells:
-            with m.If(C(1) if each is bells[0] else each.wants):
-                m.d.sync += [
-                    mixer.i_word.eq(each.word),
-                    mixer.i_tag.cells.eq(0),
-                    mixer.i_tag.head.eq(each.tag.head),
-                    mixer.i_tag.place.bell.eq(each.tag),
-                ]
+        first, *others = [
+            [
+                mixer.i_word.eq(each.word),
+                mixer.i_tag.cells.eq(0),
+                mixer.i_tag.head.eq(each.tag.head),
+                mixer.i_tag.place.bell.eq(each.tag),
+            ]
+            for each in bells
+        ]
+        m.d.sync += first
+        for each, request in zip(bells[1:], others, strict=True):
+            with m.If(each.wants):
+                m.d.sync += request
         with m.If(cells.valid):
             m.d.sync += [
                 mixer.i_word.eq(cells.word),

@@ -18,7 +18,6 @@ def read_beat(lanes, depth):
         "data": data.ArrayLayout(signed(8), lanes),
         "count": range(lanes + 1),
         "beat": range(depth),
-        "block": 10,
         "first": 1,
         "last": 1,
     })
@@ -76,8 +75,7 @@ class VectorReader(wiring.Component):
         more = Signal()  # beats are left to ask for
         left = Signal(10)  # codes of the block that were not yet asked for
         first, final = Signal(), Signal()  # beat of its block
-        block, end = Signal(10), Signal()  # that is being read; it is the last one
-        last = Signal()  # so is the next one
+        end, last = Signal(), Signal()  # the block that is being read is the last one; the next is
         m.d.comb += [
             final.eq(left <= self.lanes),
             last.eq(self.block == self.blocks - 1),
@@ -94,7 +92,7 @@ class VectorReader(wiring.Component):
             with m.If(final):
                 m.d.sync += more.eq(~end)
         with m.If(self.load):
-            m.d.sync += [left.eq(self.length), first.eq(1), block.eq(self.block), end.eq(last)]
+            m.d.sync += [left.eq(self.length), first.eq(1), end.eq(last)]
             # back to the first one, whose length is there when the next vector starts
             m.d.sync += self.block.eq(Mux(last, 0, self.block + 1))
         with m.If(self.en):
@@ -102,7 +100,6 @@ class VectorReader(wiring.Component):
                 self.o.valid.eq(more),
                 o.count.eq(Mux(final, left, self.lanes)),
                 o.beat.eq(self.beat),
-                o.block.eq(block),
                 o.first.eq(first),
                 o.last.eq(final),
                 biased.eq(self.bias & final & end),

@@ -65,12 +65,17 @@ class Block:
         machine.forward(0)
         return machine.z.tolist(), int(machine.layer_counters[0, 0])
 
+    def length(self, lanes):
+        """Beats of a tile; the last one may have but the bias row, which does not count."""
+        n = self.codes.shape[1]
+        return min(n // lanes + 1, DEPTH) if self.backward else -(-n // lanes)
+
     def beats(self, lanes, rng):
         """Yield payloads; lanes that do not count hold anything, preferably a clip."""
         layout = partial_beat(lanes, DEPTH)
-        parts, n = self.codes.shape
+        parts = len(self.codes)
         for part in range(parts):
-            for beat in range(-(-n // lanes)):
+            for beat in range(self.length(lanes)):
                 codes = self.codes[part, beat * lanes : (beat + 1) * lanes].tolist()
                 fields = {
                     "data": pack([*codes, *rng.choice([-128, 127], lanes - len(codes))], 8),
@@ -114,7 +119,6 @@ def run(lanes, tiles, blocks, *, i_stall=0, o_stall=0, late=False, apart=False, 
     """
     rng = np.random.default_rng(seed)
     sent = [list(b.beats(lanes, rng)) for b in blocks]
-    lengths = [b.codes.shape[1] for b in blocks]
     words: list = []
     counted = cycles = 0
     clips = {}
@@ -126,7 +130,7 @@ def run(lanes, tiles, blocks, *, i_stall=0, o_stall=0, late=False, apart=False, 
                 while pins["busy"]:
                     yield
                 clips[n] = counted
-                assert len(words) == sum(-(-k // lanes) for k in lengths[:n]), "busy until taken"
+                assert len(words) == sum(b.length(lanes) for b in blocks[:n]), "busy until taken"
             pins["backward"] = of.backward
             yield from put(pins, "i", beats, stall=i_stall)
 
@@ -137,14 +141,14 @@ def run(lanes, tiles, blocks, *, i_stall=0, o_stall=0, late=False, apart=False, 
             cycles += 1
             counted += pins["clips"]
 
-    count = sum(-(-n // lanes) for n in lengths)
+    count = sum(b.length(lanes) for b in blocks)
     receive = partial(take, name="o", n=count, into=words, stall=o_stall, late=late)
     simulate(Accumulator(lanes, depth=DEPTH, tiles=tiles), send, receive, background=[watch])
     clips[len(blocks)] = counted
     sums: list = []
-    for n in lengths:
+    for b in blocks:
         sums.append([])
-        while len(sums[-1]) < n:
+        for _ in range(b.length(lanes)):
             word = words.pop(0)
             sums[-1] += unpack(word, 8, lanes)[: word >> (8 * lanes)]
     return sums, clips, cycles

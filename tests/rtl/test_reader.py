@@ -15,7 +15,7 @@ DEPTH = 1024
 
 
 def beats_of(memory, lengths, bias, lanes):
-    """Golden: (codes, count, beat, block, first, last) of every beat."""
+    """Golden: (codes, count, beat, first, last) of every beat."""
     out = []
     for block, n in enumerate(lengths):
         for k in range(0, n, lanes):
@@ -23,14 +23,14 @@ def beats_of(memory, lengths, bias, lanes):
             codes = memory[len(out)][:count] + [0] * (lanes - count)
             if bias and last and block == len(lengths) - 1:
                 codes[count - 1] = BIAS
-            out.append((codes, count, len(out), block, int(k == 0), int(last)))
+            out.append((codes, count, len(out), int(k == 0), int(last)))
     return out
 
 
 def beats(words, lanes):
     layout = read_beat(lanes, DEPTH)
     for b in map(layout.from_bits, words):
-        yield [b.data[k] for k in range(lanes)], b.count, b.beat, b.block, b.first, b.last
+        yield [b.data[k] for k in range(lanes)], b.count, b.beat, b.first, b.last
 
 
 def check_reader(vectors, *, lanes, stall=0, late=False, idle=0, cut=None):

@@ -97,7 +97,7 @@ def check_sender(jobs, *, gap=0, x_how=(0, False), cmd_how=(0, False), cut=None)
         pins["command"] = Command.const({"op": job.op or TileOp.AGE, "row": mask}).as_bits()
         pins["with_command"] = job.op is not None
         pins["mask"], pins["words"] = mask, pack(words, 32)
-        fields = {"data": codes, "count": count, "beat": 5, "block": 3}
+        fields = {"data": codes, "count": count, "beat": 5}
         pins["i.payload"] = read.const({**fields, "first": first, "last": last}).as_bits()
         pins["i.valid"] = 1
 

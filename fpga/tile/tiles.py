@@ -253,13 +253,11 @@ class EmulatedTiles(wiring.Component):
         m.d.sync += over.eq(~(array.moving & op.behind).any())
         # The first visit of the next one comes 3 cycles after it begins, 5 with the picker, and all
         # others must be out of the lanes then: modes do not mix. An update behind that of another
-        # tile need not wait.
+        # tile need not wait; what is not an update is out of the lanes when it ends.
         clear, nearly, begins = Signal(), Signal(), Signal()
-        stepped, stepped_tile = Signal(), Signal.like(tile)  # the operation before stepped cells
+        stepped = Signal.like(tile)  # whose cells were stepped last
         m.d.sync += [clear.eq(~array.moving[:6].any()), nearly.eq(~array.moving[:4].any())]
-        m.d.comb += begins.eq(
-            Mux(op.picks, nearly, clear) | (op.updates & stepped & (tile != stepped_tile))
-        )
+        m.d.comb += begins.eq(Mux(op.picks, nearly, clear) | (op.updates & (tile != stepped)))
 
         hosts = Signal()  # the memories are the host's
         quiet = Signal()  # no cell of the row is under way
@@ -268,7 +266,6 @@ class EmulatedTiles(wiring.Component):
                 m.d.sync += [asked.eq(0), empty.eq(1), beat.eq(0), drift_row.eq(0), wait.eq(0)]
                 m.d.comb += given.search.eq(1)
                 with m.If(given.ready & begins):
-                    m.d.sync += stepped.eq(0)
                     with m.Switch(command.op):
                         with m.Case(TileOp.POLARITY):
                             m.next = "POLARITY"
@@ -307,7 +304,7 @@ class EmulatedTiles(wiring.Component):
                     m.next = "DRAIN"
                     with m.If(op.steps):  # the last columns are used in this cycle
                         m.d.comb += events["pulse"].eq(1)
-                        m.d.sync += [stepped.eq(1), stepped_tile.eq(tile)]
+                        m.d.sync += stepped.eq(tile)
                         done()
 
             with m.State("DRAIN"):

@@ -24,6 +24,7 @@ __all__ = [
     "build",
     "overfull",
     "read_report",
+    "register_bits",
     "slowest",
     "wanders",
 ]
@@ -188,6 +189,14 @@ def build(
         content = plan.files[name]
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
     phases["elaborate"] = time.perf_counter() - begin
+    # synthesis takes a few per cent of them away, but who is that near to the end cannot be routed
+    bits = register_bits((folder / "top.il").read_text())
+    if bits > board.luts:
+        raise BuildError(
+            f"the design must fit into {board.name}, but its registers have {bits:,} bits and it "
+            f"has {board.luts:,} flip-flops: choose another --preset, fewer --lanes or a larger "
+            "board"
+        )
 
     script = [
         "read_rtlil top.il",
@@ -243,6 +252,12 @@ def build(
     if run("pack", pack, *packed.get(board.family, ["top.asc", "top.bin"])):
         raise BuildError(_failed(pack, folder))
     return Built(bitstream, board.name, float(clock), reached, report, phases, most)
+
+
+def register_bits(rtlil: str) -> int:
+    """Count the bits of all registers of a design in RTLIL, as Amaranth writes it."""
+    # there is a module for each instance
+    return sum(map(int, re.findall(r"cell \$a?dff .*\n\s+parameter \\WIDTH (\d+)", rtlil)))
 
 
 def read_report(text: str, family: str) -> Report:

@@ -9,7 +9,7 @@ import sys
 from functools import partial
 
 import pytest
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -53,6 +53,25 @@ class Tiny(wiring.Component):
         return m
 
 
+class Wide(wiring.Component):
+    """Two shift registers."""
+
+    def __init__(self, bits):
+        self.bits = bits
+        super().__init__({"rx": In(1), "tx": Out(1), "busy": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.a, m.submodules.b = parts = [Module(), Module()]
+        bit = self.rx
+        for part in parts:
+            register = Signal(self.bits // 2)
+            part.d.sync += register.eq(Cat(bit, register))
+            bit = register[-1]
+        m.d.comb += self.tx.eq(bit)
+        return m
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("board", "clock"), [(ULX3S, 80), (ICEBREAKER, 24), (ICEBREAKER, None)])
 def test_build_makes_the_same_bits_twice(board, clock, tmp_path):
@@ -79,6 +98,20 @@ def test_build_makes_the_same_bits_twice(board, clock, tmp_path):
         both = [(tmp_path / k / name).read_bytes() for k in "01"]
         assert both[0] == both[1], name
         assert str(tmp_path).encode() not in both[0], "it must not say where it was made"
+
+
+def test_build_refuses_too_many_registers_before_synthesis(tmp_path, monkeypatch):
+    """An empty design has a few, too."""
+    pytest.importorskip("amaranth_boards")
+    monkeypatch.setattr(flow, "_command", lambda tool: ["synthesis", "must", "not", "begin"])
+    with pytest.raises(
+        BuildError,
+        match=r"^the design must fit into icebreaker, but its registers have 5,[23]\d\d bits "
+        r"and it has 5,280 flip-flops: choose another --preset, fewer --lanes or a larger board$",
+    ):
+        build(ICEBREAKER, BoardTop(Wide(5280), ICEBREAKER), tmp_path)
+    with pytest.raises(FileNotFoundError, match="synthesis"):
+        build(ICEBREAKER, BoardTop(Wide(5200), ICEBREAKER), tmp_path)
 
 
 @pytest.mark.slow

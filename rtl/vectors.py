@@ -203,11 +203,15 @@ class VectorUnit(wiring.Component):
             m.d.sync += asked_tiles.eq(geometry.mask[0])
         with m.If(reader.en):
             m.d.sync += read_tiles.eq(asked_tiles)
+        # registers that are there before the first beat, as rate below
+        x_base, lanes_base = Signal.like(here.x_read), Signal.like(here.row_lanes)
+        m.d.sync += x_base.eq(Mux(scoring, here.x_write, here.x_read))
+        m.d.sync += lanes_base.eq(Mux(by_row, here.row_lanes, here.col_lanes))
         m.d.comb += [
             inputs.addr.eq(Mux(self.bank, hw.inputs, 0) + reader.beat),
-            x.addr.eq(Mux(scoring, here.x_write, here.x_read) + reader.beat),
+            x.addr.eq(x_base + reader.beat),
             delta.addr.eq(here.d_base + reader.beat),
-            random.addr.eq(Mux(by_row, here.row_lanes, here.col_lanes) + reader.beat),
+            random.addr.eq(lanes_base + reader.beat),
             random.en.eq(reader.en),
         ]
         m.d.comb += [port.en.eq(reader.en) for port in (inputs, x, delta)]
@@ -236,7 +240,7 @@ class VectorUnit(wiring.Component):
                 m.d.comb += sender.command.op.eq(TileOp.BACKWARD)
             with m.Default():
                 m.d.comb += sender.command.op.eq(TileOp.UPDATE)
-        rate = Signal(Rate)  # there before the first beat
+        rate = Signal(Rate)
         with m.If(by_row):  # |x| + u reaches 2**7 or not
             m.d.sync += [rate.mult.eq(1), rate.shift.eq(7), rate.most.eq(1)]
         with m.Else():
@@ -329,10 +333,9 @@ class VectorUnit(wiring.Component):
             geometry.query[2].by_col.eq(~next_layer),
             geometry.query[2].row_block.eq(scatter.block),
             geometry.query[2].col_block.eq(scatter.block),
-            scatter.length.eq(geometry.found[2].cols),
+            # room for the bias row stays empty
+            scatter.length.eq(Mux(next_layer, geometry.found[2].rows, geometry.found[2].cols)),
         ]
-        with m.If(next_layer):  # room for the bias row stays empty
-            m.d.comb += scatter.length.eq(geometry.found[2].rows)
         m.d.sync += [  # a register more, before the next instruction reads
             x_w.addr.eq(scatter.addr),
             slope_w.addr.eq(scatter.addr),

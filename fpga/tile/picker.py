@@ -72,26 +72,33 @@ class Picker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        left = Signal(range(self.beats + 1))  # beats that were not looked at
-        rest_there = Signal(self.lanes)  # codes of the last one
         mask, codes, beat = Signal(self.lanes), Signal.like(self.codes), Signal.like(self.beat)
         lowest, rest = Signal(self.lanes), Signal(self.lanes)
         pop, load, several = Signal(), Signal(), Signal()
-        at, waiting = Signal.like(self.beat), Signal()  # the next beat; for the start
-        # the one before it, looked up ahead, and which of its codes are in the vector
-        fetched, there = Signal(), Signal(self.lanes)
+        # A beat is looked up ahead, with which of its codes are in the vector; the next one is at
+        # a place that is known before ``start``, which comes late.
+        waiting = Signal(init=1)  # for the start
+        at, place, end = (Signal(range(self.beats + 1), name=n) for n in ("at", "place", "end"))
+        fetch, fetched, there = Signal(), Signal(), Signal(self.lanes)
         ahead, ahead_beat = Signal.like(self.codes), Signal.like(self.beat)
-        fetch = Signal()
         wanted = Cat((self.all | ahead[k].any()) & there[k] for k in range(self.lanes))
+        last = (self.count - 1)[: exact_log2(self.lanes)]  # lane of the last code
         m.d.comb += [
             rest.eq(mask & (mask - 1)),
             lowest.eq(mask & ~rest),
             several.eq(_several(mask)),
             pop.eq(mask.any() & (~self.o.valid | self.o.ready)),
             load.eq(fetched & (~mask.any() | (pop & ~several))),
-            fetch.eq(left.any() & (at < self.available) & (~fetched | load)),
-            self.busy.eq(left.any() | fetched | mask.any() | self.o.valid),
-            self.beat.eq(Mux(waiting, self.first, at)),
+            end.eq((self.count + self.lanes - 1) >> exact_log2(self.lanes)),
+            place.eq(Mux(waiting, self.first, at)),
+            self.beat.eq(place),
+            fetch.eq(
+                (self.start | ~waiting)
+                & (place != end)
+                & (place < self.available)
+                & (~fetched | load)
+            ),
+            self.busy.eq((~waiting & (at != end)) | fetched | mask.any() | self.o.valid),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
@@ -112,32 +119,18 @@ class Picker(wiring.Component):
                 beat.eq(ahead_beat),
                 fetched.eq(0),
             ]
-        with m.If(fetch):
+        with m.If(waiting):
+            m.d.sync += at.eq(place)
+        with m.If(waiting | fetch):
             m.d.sync += [
-                fetched.eq(1),
                 ahead.eq(self.codes),
-                ahead_beat.eq(at),
-                there.eq(Mux(left == 1, rest_there, -1)),
-                at.eq(at + 1),
-                left.eq(left - 1),
+                ahead_beat.eq(place),
+                there.eq(Mux(place == end - 1, Cat(last >= k for k in range(self.lanes)), -1)),
             ]
+        with m.If(fetch):
+            m.d.sync += [fetched.eq(1), at.eq(place + 1)]
         with m.If(~self.busy):
-            m.d.sync += [waiting.eq(1), ahead.eq(self.codes), ahead_beat.eq(self.first)]
+            m.d.sync += waiting.eq(1)
         with m.If(self.start):
-            last = (self.count - 1)[: exact_log2(self.lanes)]  # lane of the last code
-            ends, some = Signal(self.lanes), Signal()
-            total = Signal.like(left)
-            m.d.comb += [
-                ends.eq(Cat(last >= k for k in range(self.lanes))),
-                total.eq(((self.count + self.lanes - 1) >> exact_log2(self.lanes)) - self.first),
-                some.eq((self.available > self.first) & total.any()),
-            ]
-            m.d.sync += [
-                left.eq(total - some),
-                at.eq(self.first + some),
-                waiting.eq(0),
-                rest_there.eq(ends),
-                there.eq(Mux(total == 1, ends, -1)),
-                fetched.eq(some),
-            ]
+            m.d.sync += waiting.eq(0)
         return m

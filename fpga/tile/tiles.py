@@ -259,11 +259,14 @@ class EmulatedTiles(wiring.Component):
         m.d.sync += [clear.eq(~array.moving[:6].any()), nearly.eq(~array.moving[:4].any())]
         m.d.comb += begins.eq(Mux(op.picks, nearly, clear) | (op.updates & (tile != stepped)))
 
+        # All words were visited, the last one in this cycle: before it, it was the only one left.
+        walked = Signal()
         hosts = Signal()  # the memories are the host's
         quiet = Signal()  # no cell of the row is under way
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.sync += [asked.eq(0), empty.eq(1), beat.eq(0), drift_row.eq(0), wait.eq(0)]
+                m.d.sync += walked.eq(0)
                 m.d.comb += given.search.eq(1)
                 with m.If(given.ready & begins):
                     with m.Switch(command.op):
@@ -300,7 +303,8 @@ class EmulatedTiles(wiring.Component):
                 with m.If(op.converts & ~asked & (given.squared | op.read)):
                     m.d.comb += amplitude.start.eq(1)
                     m.d.sync += asked.eq(1)
-                with m.If(~single & ~picker.busy & ~walker.busy):
+                m.d.sync += walked.eq(~single & ~picker.busy & walker.rows.ready)
+                with m.If(walked):
                     m.next = "DRAIN"
                     with m.If(op.steps):  # the last columns are used in this cycle
                         m.d.comb += events["pulse"].eq(1)

@@ -53,8 +53,7 @@ class Walker(wiring.Component):
         The next row is the first one.
     wanted : ``In(layout.words)``
     rows : ``In(stream.Signature(walked_row))``
-    busy : ``Out(1)``
-        A row is not over; the last visit follows a cycle later.
+        A row is taken when the last word of the one before is visited in the next cycle.
     visit : ``Out(Visit)``
     upcoming : ``Out(18)``
         Address of ``visit`` in the next cycle.
@@ -67,7 +66,6 @@ class Walker(wiring.Component):
             "start": In(1),
             "wanted": In(layout.words),
             "rows": In(stream.Signature(walked_row)),
-            "busy": Out(1),
             "visit": Out(Visit),
             "upcoming": Out(18),
         })
@@ -83,7 +81,6 @@ class Walker(wiring.Component):
         m.d.comb += [
             rest.eq(mask & (mask - 1)),
             lowest.eq(mask & ~rest),
-            self.busy.eq(mask.any()),
             self.rows.ready.eq(~rest.any()),
         ]
         word = or_tree([Mux(lowest[k], k, 0) for k in range(words)])

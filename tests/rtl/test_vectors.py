@@ -215,8 +215,6 @@ RUNS = {
     "one layer": ("one layer", True, SLOW_TILES),
     "large tiles": ("large tiles", True, FASTEST),
     "many tiles": ("many tiles", True, FASTEST),
-    "many columns": ("many columns", True, FASTEST),
-    "many of both": ("many of both", True, FASTEST),
     "many layers": ("many layers", True, FASTEST),
 }
 

@@ -29,8 +29,6 @@ CHIPS = {
     "one layer": ((5, 9), 3, 6),
     "large tiles": ((511, 530, 300, 9), 512, 512),
     "many tiles": ((17, 3), 1, 3),
-    "many columns": ((2, 18), 3, 1),
-    "many of both": ((7, 8), 2, 2),
     "many layers": ((2,) * 16, 3, 2),
 }
 

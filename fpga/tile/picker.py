@@ -79,7 +79,7 @@ class Picker(wiring.Component):
         # a place that is known before ``start``, which comes late.
         waiting = Signal(init=1)  # for the start
         at, place, end = (Signal(range(self.beats + 1), name=n) for n in ("at", "place", "end"))
-        fetch, fetched, there = Signal(), Signal(), Signal(self.lanes)
+        can_fetch, fetch, fetched, there = Signal(), Signal(), Signal(), Signal(self.lanes)
         ahead, ahead_beat = Signal.like(self.codes), Signal.like(self.beat)
         wanted = Cat((self.all | ahead[k].any()) & there[k] for k in range(self.lanes))
         last = (self.count - 1)[: exact_log2(self.lanes)]  # lane of the last code
@@ -92,12 +92,8 @@ class Picker(wiring.Component):
             end.eq((self.count + self.lanes - 1) >> exact_log2(self.lanes)),
             place.eq(Mux(waiting, self.first, at)),
             self.beat.eq(place),
-            fetch.eq(
-                (self.start | ~waiting)
-                & (place != end)
-                & (place < self.available)
-                & (~fetched | load)
-            ),
+            can_fetch.eq((place != end) & (place < self.available) & (~fetched | load)),
+            fetch.eq((self.start | ~waiting) & can_fetch),
             self.busy.eq((~waiting & (at != end)) | fetched | mask.any() | self.o.valid),
         ]
         with m.If(self.o.ready):
@@ -121,7 +117,7 @@ class Picker(wiring.Component):
             ]
         with m.If(waiting):
             m.d.sync += at.eq(place)
-        with m.If(waiting | fetch):
+        with m.If(waiting | can_fetch):
             m.d.sync += [
                 ahead.eq(self.codes),
                 ahead_beat.eq(place),

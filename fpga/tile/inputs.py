@@ -33,9 +33,9 @@ class TileInputs(wiring.Component):
         but for ``rows`` and ``columns`` a cycle late.
     ready : ``Out(1)``
         It has a command that can be executed.
-    upcoming : ``Out(4)``
-        Operation of ``command`` in the next cycle.
-    command, available, first, square, squared, flags, row_beat, rows, column_beat, columns, release
+    upcoming : ``Out(4)``, first : ``Out``
+        Operation of ``command`` in the next cycle, and with which beat its rows begin.
+    command, available, square, squared, flags, row_beat, rows, column_beat, columns, release
         See :class:`fpga.tile.input.TileInput`.
     search : ``In(1)``
         Nothing is executed: if the tile is not ready, choose another that is, or has a command if
@@ -102,9 +102,10 @@ class TileInputs(wiring.Component):
             self.rows.eq(of_tile("rows")),
             self.columns.eq(of_tile("columns")),
             self.upcoming.eq(operations[self.tile]),
+            self.first.eq(of_tile("first")),
         ]
         # Everything hangs on these, so that they are registers.
-        names = ("command", "available", "first", "square", "squared", "flags")
+        names = ("command", "available", "square", "squared", "flags")
         m.d.sync += [getattr(self, name).eq(of_tile(name)) for name in names]
         ready_now, stays = ready.bit_select(self.tile, 1), self.following == self.tile
         m.d.sync += self.ready.eq(ready_now & stays & ~self.release)

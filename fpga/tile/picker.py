@@ -50,7 +50,7 @@ class Picker(wiring.Component):
     available : ``In``
         Beats of it that have arrived.
     first : ``In``
-        The beat to begin with, in the cycle of ``start``; at most ``available``.
+        The beat to begin with, in the cycle before ``start``.
     beat : ``Out``, codes : ``In(data.ArrayLayout(bits, lanes))``
         Asynchronous read port of the memory of the vector.
     o : ``Out(stream.Signature(pick(beats, lanes, bits)))``
@@ -75,10 +75,10 @@ class Picker(wiring.Component):
         mask, codes, beat = Signal(self.lanes), Signal.like(self.codes), Signal.like(self.beat)
         lowest, rest = Signal(self.lanes), Signal(self.lanes)
         pop, load, several = Signal(), Signal(), Signal()
-        # A beat is looked up ahead, with which of its codes are in the vector; the next one is at
-        # a place that is known before ``start``, which comes late.
+        # A beat is looked up ahead, with which of its codes are in the vector. The start comes late,
+        # so that what is next, and whether it can be looked up, is known before.
+        at, end = Signal(range(self.beats + 1)), Signal(range(self.beats + 1))
         waiting = Signal(init=1)  # for the start
-        at, place, end = (Signal(range(self.beats + 1), name=n) for n in ("at", "place", "end"))
         can_fetch, fetch, fetched, there = Signal(), Signal(), Signal(), Signal(self.lanes)
         ahead, ahead_beat = Signal.like(self.codes), Signal.like(self.beat)
         wanted = Cat((self.all | ahead[k].any()) & there[k] for k in range(self.lanes))
@@ -90,9 +90,8 @@ class Picker(wiring.Component):
             pop.eq(mask.any() & (~self.o.valid | self.o.ready)),
             load.eq(fetched & (~mask.any() | (pop & ~several))),
             end.eq((self.count + self.lanes - 1) >> exact_log2(self.lanes)),
-            place.eq(Mux(waiting, self.first, at)),
-            self.beat.eq(place),
-            can_fetch.eq((place != end) & (place < self.available) & (~fetched | load)),
+            self.beat.eq(at),
+            can_fetch.eq((at != end) & (at < self.available) & (~fetched | load)),
             fetch.eq((self.start | ~waiting) & can_fetch),
             self.busy.eq((~waiting & (at != end)) | fetched | mask.any() | self.o.valid),
         ]
@@ -115,18 +114,16 @@ class Picker(wiring.Component):
                 beat.eq(ahead_beat),
                 fetched.eq(0),
             ]
-        with m.If(waiting):
-            m.d.sync += at.eq(place)
-        with m.If(waiting | can_fetch):
+        with m.If(can_fetch):
             m.d.sync += [
                 ahead.eq(self.codes),
-                ahead_beat.eq(place),
-                there.eq(Mux(place == end - 1, Cat(last >= k for k in range(self.lanes)), -1)),
+                ahead_beat.eq(at),
+                there.eq(Mux(at == end - 1, Cat(last >= k for k in range(self.lanes)), -1)),
             ]
-        with m.If(fetch):
-            m.d.sync += [fetched.eq(1), at.eq(place + 1)]
         with m.If(~self.busy):
-            m.d.sync += waiting.eq(1)
+            m.d.sync += [waiting.eq(1), at.eq(self.first)]
+        with m.If(fetch):
+            m.d.sync += [fetched.eq(1), at.eq(at + 1)]
         with m.If(self.start):
             m.d.sync += waiting.eq(0)
         return m

@@ -75,8 +75,8 @@ class Picker(wiring.Component):
         mask, codes, beat = Signal(self.lanes), Signal.like(self.codes), Signal.like(self.beat)
         lowest, rest = Signal(self.lanes), Signal(self.lanes)
         pop, load, several = Signal(), Signal(), Signal()
-        # A beat is looked up ahead, with which of its codes are in the vector. The start comes late,
-        # so that what is next, and whether it can be looked up, is known before.
+        # A beat is looked up ahead, with which of its codes are in the vector. The start is late:
+        # what is next, and whether it can be looked up, is known before.
         at, end = Signal(range(self.beats + 1)), Signal(range(self.beats + 1))
         waiting = Signal(init=1)  # for the start
         can_fetch, fetch, fetched, there = Signal(), Signal(), Signal(), Signal(self.lanes)

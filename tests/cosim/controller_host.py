@@ -64,9 +64,9 @@ class SlowTiming:
 #: The watchdog's limit, less SlowTiming.long, that training needs if one tile is slow: for all
 #: tiles of layer 0, then of layer 1. Results of others, and vectors for them, count meanwhile.
 LONGEST_WAIT = {
-    TileOp.FORWARD: (-2, -5, -2, -4, -1, -4, -2, -4),
-    TileOp.BACKWARD: (None,) * 4 + (-15, -16, -18, -18),
-    TileOp.UPDATE: (-17, -16, -17, -16, -27, -26, -28, -27),
+    TileOp.FORWARD: (-2, -6, -3, -5, -1, -5, -3, -5),
+    TileOp.BACKWARD: (None,) * 4 + (-33, -35, -37, -37),
+    TileOp.UPDATE: (-12, -11, -14, -13, -50, -50, -50, -49),
     TileOp.READ: (1,) * 8,
     TileOp.PROGRAM: (1,) * 8,
     TileOp.TUNE: (1,) * 8,

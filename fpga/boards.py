@@ -170,7 +170,7 @@ BOARDS = {
                 80: Pll(8, 10),
                 100: None,
             }),
-            clock=80,
+            clock=60,
             lights="rgb_led",
             loaders=("openFPGALoader -b ecpix5 {file}",),
             seed=2,

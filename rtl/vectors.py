@@ -15,6 +15,7 @@ from .collector import Collector
 from .elementwise import Multiplier
 from .error import ErrorUnit, Scorer
 from .geometry import Geometry, Place, Size
+from .layer_setup import LayerSetup
 from .pulse_counts import PulseCounts, pick
 from .pulses import Rate
 from .random_lanes import RandomLanes
@@ -26,22 +27,7 @@ from .sequencer import Word
 from .statistics import LayerEvents
 from .tile_port import Beat, Command, TileOp
 
-__all__ = ["LayerSetup", "VectorUnit"]
-
-
-class LayerSetup(data.Struct):
-    """Registers of one layer; see :func:`golden.registers.register_map`."""
-
-    row_blocks: 10
-    col_blocks: 10
-    x_read: 12
-    x_write: 12
-    d_base: 12
-    row_lanes: 14
-    col_lanes: 14
-    mult: 8
-    shift: 5
-    table: 4
+__all__ = ["VectorUnit"]
 
 
 class VectorUnit(wiring.Component):

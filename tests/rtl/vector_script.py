@@ -18,8 +18,8 @@ from golden.machine import Machine, input_codes
 from golden.placement import Placement
 from golden.program import Op
 from rtl.geometry import Place, Size
+from rtl.layer_setup import LayerSetup
 from rtl.tile_port import TileOp
-from rtl.vectors import LayerSetup
 
 #: Layers, and rows and columns of a tile: smaller than a layer in both directions, smaller and
 #: larger than a beat; as large as tiles get; of one row; as many layers as there may be.

@@ -19,8 +19,8 @@ def xorshift(state):
 class RandomLanes(wiring.Component):
     """Memory of lane states that steps the beats it reads.
 
-    Golden: :func:`golden.pulses.step_lanes`. Latency 1 cycle, one beat a cycle; a beat that is
-    read while it is written gives the old state, so a beat must not be read twice in a row.
+    Golden: :func:`golden.pulses.step_lanes`. Latency 1 cycle, one beat a cycle; a beat must not be
+    read twice in a row, as it is written when the next one is read.
 
     Parameters
     ----------
@@ -61,7 +61,11 @@ class RandomLanes(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.memory = memory = Memory(
-            shape=unsigned(32 * self.lanes), depth=self.depth, init=[]
+            shape=unsigned(32 * self.lanes),
+            depth=self.depth,
+            init=[],
+            # yosys: nobody uses a beat that is read while it is written; and it is wide
+            attrs={"no_rw_check": 1, "ram_style": "block"},
         )
         read = memory.read_port()
         write = memory.write_port(granularity=32)

@@ -88,13 +88,19 @@ class VectorReader(wiring.Component):
         with m.If(self.start):
             m.d.sync += [more.eq(1), self.beat.eq(0)]
         with m.Elif(self.en & more):
-            m.d.sync += [left.eq(left - self.lanes), first.eq(0), self.beat.eq(self.beat + 1)]
+            m.d.sync += self.beat.eq(self.beat + 1)
             with m.If(final):
                 m.d.sync += more.eq(~end)
         with m.If(self.load):
-            m.d.sync += [left.eq(self.length), first.eq(1), end.eq(last)]
             # back to the first one, whose length is there when the next vector starts
             m.d.sync += self.block.eq(Mux(last, 0, self.block + 1))
+        # whether a beat is asked for is late; after the last one nobody looks at these
+        with m.If(self.start | self.en):
+            m.d.sync += first.eq(self.start | final)
+            with m.If(self.start | final):
+                m.d.sync += [left.eq(self.length), end.eq(last)]
+            with m.Else():
+                m.d.sync += left.eq(left - self.lanes)
         with m.If(self.en):
             m.d.sync += [
                 self.o.valid.eq(more),

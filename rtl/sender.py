@@ -101,9 +101,10 @@ class Sender(wiring.Component):
             cmd.i.valid.eq(self.i.valid & self.i.p.first & self.with_command & ~announced),
             cmd.i.p.payload.eq(self.command),
             cmd.i.p.mask.eq(self.mask),
-            free.eq(~x.i.valid | x.i.ready),
-            # A beat waits for room for a command even if it has none: one condition less, and the
-            # reader and all that it enables hang on this.
+            # A register, even where the beat before the buffer would leave room: the encoder, the
+            # reader and all that it enables hang on this. A beat waits for room for a command, too,
+            # even if it has none.
+            free.eq(x.i.ready),
             self.i.ready.eq(free & cmd.i.ready),
             self.commit.eq(self.i.valid & self.i.ready & self.encode),
         ]

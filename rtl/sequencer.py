@@ -100,7 +100,7 @@ class Sequencer(wiring.Component):
 
         follow = Signal(8)  # the next instruction
         fetch = Signal()
-        left, stopping = Signal(32), Signal()
+        left, none_left, stopping = Signal(32), Signal(), Signal()
         m.d.comb += [
             follow.eq(self.pc + 1),
             read.addr.eq(follow),
@@ -120,7 +120,8 @@ class Sequencer(wiring.Component):
             m.d.comb += self.running.eq(~fsm.ongoing("IDLE"))
 
             with m.State("IDLE"):
-                m.d.sync += [left.eq(self.examples), stopping.eq(0)]
+                m.d.sync += [left.eq(self.examples), none_left.eq(self.examples == 0)]
+                m.d.sync += stopping.eq(0)
                 with m.If(self.start):
                     m.d.comb += [follow.eq(self.start_pc), fetch.eq(1)]
                     m.next = "EXECUTE"
@@ -128,12 +129,12 @@ class Sequencer(wiring.Component):
             with m.State("EXECUTE"):
                 with m.Switch(self.word.op):
                     with m.Case(Op.LOAD):
-                        with m.If((left == 0) | stopping):
+                        with m.If(none_left | stopping):
                             m.d.comb += self.done.eq(1)
                             m.next = "IDLE"
                         with m.Elif(self.ready):
                             m.d.comb += self.take.eq(1)
-                            m.d.sync += left.eq(left - 1)
+                            m.d.sync += [left.eq(left - 1), none_left.eq(left == 1)]
                             go_on()
                     with m.Case(Op.JUMP):
                         m.d.comb += follow.eq(self.word.target)

@@ -36,13 +36,15 @@ class Skid(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         kept = Signal.like(Value.cast(self.i.payload), reset_less=True)
+        ready = Signal(init=1)
         m.d.comb += [
-            self.i.ready.eq(~self.full),
+            self.i.ready.eq(ready),
+            self.full.eq(~ready),
             self.o.valid.eq(self.full | self.i.valid),
             Value.cast(self.o.payload).eq(Mux(self.full, kept, self.i.payload)),
         ]
-        with m.If(~self.full):
-            m.d.sync += [kept.eq(self.i.payload), self.full.eq(self.i.valid & ~self.o.ready)]
+        with m.If(ready):
+            m.d.sync += [kept.eq(self.i.payload), ready.eq(~self.i.valid | self.o.ready)]
         with m.Elif(self.o.ready):
-            m.d.sync += self.full.eq(0)
+            m.d.sync += ready.eq(1)
         return m

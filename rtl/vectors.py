@@ -158,11 +158,16 @@ class VectorUnit(wiring.Component):
         m.d.comb += [geometry.place.eq(self.place), geometry.size.eq(self.size)]
         layers = [self.layers[i] for i in range(hw.layers)]
         here = Signal(LayerSetup)
-        rows_above, cols_above = Signal(10), Signal(10)  # blocks of the layer above
+        below_top = Signal()  # there is a layer above
+        multiplies = self.word.op == Op.MULTIPLY  # with results of the layer above
+        blocks, parts = Signal(10), Signal(10)  # of the results that are taken
+        rows, cols = ([getattr(each, f"{n}_blocks") for each in layers] for n in ("row", "col"))
+        rows_above, cols_above = (pick(each, self.word.layer + 1) for each in (rows, cols))
         m.d.sync += [
             here.as_value().eq(pick([layer.as_value() for layer in layers], self.word.layer)),
-            rows_above.eq(pick([layer.row_blocks for layer in layers], self.word.layer + 1)),
-            cols_above.eq(pick([layer.col_blocks for layer in layers], self.word.layer + 1)),
+            below_top.eq(rows_above != 0),
+            blocks.eq(Mux(multiplies, rows_above, pick(cols, self.word.layer))),
+            parts.eq(Mux(multiplies, cols_above, pick(rows, self.word.layer))),
         ]
 
         # --- memories to tiles: FORWARD, BACKWARD, ROWS, UPDATE; and ERROR
@@ -248,12 +253,12 @@ class VectorUnit(wiring.Component):
         # --- tiles to memories: ACTIVATE of this layer, MULTIPLY with results of the one above
         activate, multiply = op(Op.ACTIVATE), op(Op.MULTIPLY)
         layer = Signal(5)  # whose results are taken
-        m.d.sync += layer.eq(self.word.layer + (self.word.op == Op.MULTIPLY))
+        m.d.sync += layer.eq(self.word.layer + multiplies)
         m.d.comb += [
             collector.start.eq(launch & (activate | multiply)),
             collector.backward.eq(multiply),
-            collector.blocks.eq(Mux(multiply, rows_above, here.col_blocks)),
-            collector.parts.eq(Mux(multiply, cols_above, here.row_blocks)),
+            collector.blocks.eq(blocks),
+            collector.parts.eq(parts),
             collector.mask.eq(geometry.mask[1]),
             collector.length.eq(Mux(multiply, geometry.found[1].rows, geometry.found[1].cols)),
             geometry.query[1].layer.eq(layer),
@@ -313,7 +318,7 @@ class VectorUnit(wiring.Component):
         # outputs are cut as the inputs of the next layer are, or, in the last, as they came
         next_layer = Signal()
         m.d.comb += [
-            next_layer.eq(activate & (rows_above != 0)),
+            next_layer.eq(activate & below_top),
             geometry.query[2].layer.eq(Mux(next_layer, above, word.layer)),
             geometry.query[2].by_row.eq(next_layer),
             geometry.query[2].by_col.eq(~next_layer),

@@ -41,7 +41,7 @@ class TileInput(wiring.Component):
     available : ``Out``
         Beats of rows that have arrived.
     first : ``Out``
-        The first beat of rows with a code that is not zero, of those; there may be none.
+        A beat of rows: those before it have no code that is not zero.
     square : ``Out``, squared : ``Out(1)``
         Sum of the squares of the codes of FORWARD and BACKWARD, when it is known.
     flags : ``Out(layout.words)``
@@ -178,12 +178,12 @@ class TileInput(wiring.Component):
             with m.State("ROWS"):
                 m.d.comb += on_rows.eq(1)
                 m.d.comb += x.ready.eq(square.ready | ~converts)
+                with m.If(dark):
+                    m.d.sync += first[fill].eq(at)
                 with m.If(x.valid & x.ready):
                     m.d.comb += [row_write.en.eq(1), square.take.eq(converts)]
                     m.d.sync += [at.eq(at + 1), available[fill].eq(at + 1)]
                     m.d.sync += dark.eq(dark & ~known.any())
-                    with m.If(dark & ~known.any()):
-                        m.d.sync += first[fill].eq(at + 1)
                     with m.If(x.p.last):
                         m.d.sync += at.eq(0)
                         m.next = "COLUMNS"

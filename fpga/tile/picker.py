@@ -79,7 +79,8 @@ class Picker(wiring.Component):
         # what is next, and whether it can be looked up, is known before.
         at, end = Signal(range(self.beats + 1)), Signal(range(self.beats + 1))
         waiting = Signal(init=1)  # for the start
-        can_fetch, fetch, fetched, there = Signal(), Signal(), Signal(), Signal(self.lanes)
+        can_fetch, fetch, fetched, free = Signal(), Signal(), Signal(), Signal()
+        there = Signal(self.lanes)
         ahead, ahead_beat = Signal.like(self.codes), Signal.like(self.beat)
         wanted = Cat((self.all | ahead[k].any()) & there[k] for k in range(self.lanes))
         last = (self.count - 1)[: exact_log2(self.lanes)]  # lane of the last code
@@ -89,9 +90,10 @@ class Picker(wiring.Component):
             several.eq(_several(mask)),
             pop.eq(mask.any() & (~self.o.valid | self.o.ready)),
             load.eq(fetched & (~mask.any() | (pop & ~several))),
+            free.eq(~fetched | load),
             end.eq((self.count + self.lanes - 1) >> exact_log2(self.lanes)),
             self.beat.eq(at),
-            can_fetch.eq((at != end) & (at < self.available) & (~fetched | load)),
+            can_fetch.eq((at != end) & (at < self.available) & free),
             fetch.eq((self.start | ~waiting) & can_fetch),
             self.busy.eq((~waiting & (at != end)) | fetched | mask.any() | self.o.valid),
         ]
@@ -114,7 +116,7 @@ class Picker(wiring.Component):
                 beat.eq(ahead_beat),
                 fetched.eq(0),
             ]
-        with m.If(can_fetch):
+        with m.If(free):  # nobody looks at what was not fetched
             m.d.sync += [
                 ahead.eq(self.codes),
                 ahead_beat.eq(at),

@@ -245,9 +245,11 @@ class EmulatedTiles(wiring.Component):
         wait = Signal(range(_HOST_LATENCY))
         m.d.comb += [array.beat.eq(beat), array.bell.eq(size(layout.first_bell[:-1]) + beat)]
 
-        def done():
-            m.d.comb += given.release.eq(1)
-            m.next = "IDLE"
+        # An operation ends in this cycle. What is given next hangs on it, so it is a register, set
+        # in the cycle before.
+        ended = Signal()
+        m.d.comb += given.release.eq(ended)
+        m.d.sync += ended.eq(0)
 
         over = Signal()  # what must be out of the lanes is
         m.d.sync += over.eq(~(array.moving & op.behind).any())
@@ -260,7 +262,8 @@ class EmulatedTiles(wiring.Component):
         m.d.comb += begins.eq(Mux(op.picks, nearly, clear) | (op.updates & (tile != stepped)))
 
         # All words were visited, the last one in this cycle: before it, it was the only one left.
-        walked = Signal()
+        walked, walks_out = Signal(), Signal()
+        m.d.comb += walks_out.eq(~single & ~picker.busy & walker.rows.ready & ~walked)
         hosts = Signal()  # the memories are the host's
         quiet = Signal()  # no cell of the row is under way
         with m.FSM() as fsm:
@@ -271,6 +274,7 @@ class EmulatedTiles(wiring.Component):
                 with m.If(given.ready & begins):
                     with m.Switch(command.op):
                         with m.Case(TileOp.POLARITY):
+                            m.d.sync += ended.eq(1)
                             m.next = "POLARITY"
                         with m.Case(TileOp.READ, TileOp.TUNE):
                             m.d.comb += walker.start.eq(1)
@@ -289,7 +293,7 @@ class EmulatedTiles(wiring.Component):
 
             with m.State("POLARITY"):
                 m.d.comb += events["polarity"].eq(1)
-                done()
+                m.next = "IDLE"
 
             with m.State("HOST"):
                 m.d.comb += array.host_write.eq(host.write & (wait == 1))
@@ -303,13 +307,13 @@ class EmulatedTiles(wiring.Component):
                 with m.If(op.converts & ~asked & (given.squared | op.read)):
                     m.d.comb += amplitude.start.eq(1)
                     m.d.sync += asked.eq(1)
-                m.d.sync += walked.eq(~single & ~picker.busy & walker.rows.ready)
+                m.d.sync += [walked.eq(walks_out), ended.eq(walks_out & op.steps)]
                 with m.If(walked):
                     m.next = "DRAIN"
                     with m.If(op.steps):  # the last columns are used in this cycle
                         m.d.comb += events["pulse"].eq(1)
                         m.d.sync += stepped.eq(tile)
-                        done()
+                        m.next = "IDLE"
 
             with m.State("DRAIN"):
                 with m.If(op.converts & ~asked & (given.squared | op.read)):
@@ -318,6 +322,7 @@ class EmulatedTiles(wiring.Component):
                 with m.If(over):
                     with m.If(op.converts):
                         with m.If(asked & amplitude.done & drawn & taken):
+                            m.d.sync += ended.eq(last_beat == 0)
                             m.next = "CONVERT"
                     with m.Else():
                         m.d.comb += events["tick"].eq(1)
@@ -325,10 +330,10 @@ class EmulatedTiles(wiring.Component):
 
             with m.State("CONVERT"):
                 m.d.comb += array.convert.eq(1)
-                m.d.sync += beat.eq(beat + 1)
-                with m.If(beat == last_beat):
+                m.d.sync += [beat.eq(beat + 1), ended.eq((beat + 1 == last_beat) & ~ended)]
+                with m.If(ended):
                     m.d.comb += events["convert"].eq(1)
-                    done()
+                    m.next = "IDLE"
 
             with m.State("ROW"):
                 m.d.comb += [picker.start.eq(1), array.start.eq(1)]
@@ -336,6 +341,7 @@ class EmulatedTiles(wiring.Component):
                 m.next = "CELLS"
             with m.State("CELLS"):
                 m.d.sync += quiet.eq(~array.busy)
+                m.d.sync += ended.eq(~array.busy & ~quiet & ~op.ages)
                 with m.If(quiet):
                     with m.If(op.ages):
                         m.d.sync += drift_row.eq(drift_row + 1)
@@ -347,7 +353,7 @@ class EmulatedTiles(wiring.Component):
                     with m.Else():
                         m.d.comb += [events["program"].eq(op.programs), events["init"].eq(op.inits)]
                         m.d.sync += cells.eq(0)
-                        done()
+                        m.next = "IDLE"
 
             # the age changes: the table of drift steps is looked up in four cycles
             with m.State("AGED"):
@@ -357,6 +363,7 @@ class EmulatedTiles(wiring.Component):
             with m.State("LOOK"):
                 m.next = "FIND"
             with m.State("FIND"):
+                m.d.sync += ended.eq(~of_tile("drift_due"))
                 m.next = "DUE"
             with m.State("DUE"):
                 m.d.sync += drift_row.eq(0)
@@ -364,7 +371,7 @@ class EmulatedTiles(wiring.Component):
                     m.d.sync += cells.eq(1)
                     m.next = "ROW"
                 with m.Else():
-                    done()
+                    m.next = "IDLE"
         working = ~fsm.ongoing("IDLE") & ~fsm.ongoing("HOST")
         m.d.comb += events["active"].eq((op.forward | op.backward) & working)
 

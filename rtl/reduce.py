@@ -3,7 +3,7 @@
 
 from amaranth import *
 
-__all__ = ["add_tree", "argmax_tree", "is_below", "or_tree"]
+__all__ = ["add_tree", "argmax_tree", "is_below", "or_tree", "several"]
 
 
 def _tree(values, join):
@@ -22,6 +22,14 @@ def add_tree(values):
 def or_tree(values):
     """Return the bitwise OR of ``values``."""
     return _tree(values, lambda a, b: a | b)
+
+
+def several(bits):
+    """Return whether two bits or more are 1; quicker than to take one away and look."""
+    if len(bits) == 1:
+        return C(0)
+    low, high = bits[: len(bits) // 2], bits[len(bits) // 2 :]
+    return several(low) | several(high) | (low.any() & high.any())
 
 
 def is_below(k, count):

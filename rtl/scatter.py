@@ -76,7 +76,8 @@ class Scatter(wiring.Component):
         # no reset where a value counts only with another signal
         front = Signal.like(self.i.payload, reset_less=True)
         spare = Signal.like(self.i.payload, reset_less=True)
-        valid, waits = Signal(), Signal()  # front, spare
+        valid, ready = Signal(), Signal(init=1)  # of front; spare is free
+        waits = ~ready
         width = len(self.data.as_value()) // self.lanes
 
         # What is left, as registers: of the beat, of the beat of memory, of the block.
@@ -98,7 +99,7 @@ class Scatter(wiring.Component):
             full.eq((missing <= space) & (missing <= left)),
             end.eq((space <= left) & (space <= missing)),
             chunk.eq(Mux(done, left, Mux(full, missing, space))),
-            self.i.ready.eq(~waits),
+            self.i.ready.eq(ready),
             self.busy.eq(valid),
         ]
 
@@ -109,11 +110,11 @@ class Scatter(wiring.Component):
                 front.eq(Mux(waits, spare, self.i.payload)),
                 left.eq(Mux(waits, spare.count, self.i.p.count)),
                 taken.eq(0),
-                waits.eq(0),
+                ready.eq(1),
             ]
         with m.Else():
             with m.If(self.i.valid & self.i.ready):
-                m.d.sync += [spare.eq(self.i.payload), waits.eq(1)]
+                m.d.sync += [spare.eq(self.i.payload), ready.eq(0)]
             with m.If(step):
                 m.d.sync += [
                     left.eq(Mux(full, left - missing, left - space)),
@@ -153,6 +154,6 @@ class Scatter(wiring.Component):
             m.d.sync += [fresh.eq(0), missing.eq(self.length), self.block.eq(1)]
         with m.If(self.start):
             m.d.sync += [address.eq(self.base), self.block.eq(0), fresh.eq(1)]
-            m.d.sync += [lane.eq(0), space.eq(self.lanes), valid.eq(0), waits.eq(0), writes.eq(0)]
+            m.d.sync += [lane.eq(0), space.eq(self.lanes), valid.eq(0), ready.eq(1), writes.eq(0)]
 
         return m

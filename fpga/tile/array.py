@@ -170,7 +170,7 @@ class TileArray(wiring.Component):
             reference.leak.eq(visits[LEAK_STAGE].valid & visits[LEAK_STAGE].first & leaks),
             reference.leak_row.eq(visits[LEAK_STAGE].line),
         ]
-        writes = visits[STEP_STAGE].valid & (leaks | modes[0].steps)
+        writes = near(m, "writes", visits[STEP_STAGE - 1].valid & (leaks | modes[0].steps))
         for k, lane in enumerate(lanes):
             m.d.comb += [
                 lane.mode.eq(modes[group(k, layout.lanes)]),
@@ -182,7 +182,7 @@ class TileArray(wiring.Component):
                 lane.walk.valid.eq(visits[_PRODUCT].valid),
                 lane.walk.fresh.eq(visits[_PRODUCT].fresh),
                 lane.walk.word.eq(visits[_PRODUCT].word),
-                lane.write.eq(writes),
+                lane.write.eq(writes[group(k, layout.lanes)]),
             ]
 
         # BACKWARD: all lanes of a word, then all words of a row

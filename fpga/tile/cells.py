@@ -258,15 +258,13 @@ class CellEngine(wiring.Component):
         # the devices of a column have neighbouring words, its response and drift one of their own
         pair = (kind == Item.SET) | (kind == Item.RESET)
         own = (kind == Item.RESPONSE) | (kind == Item.DRIFT)
-        head, paired = Signal(32), Signal(32)
-        m.d.comb += head.eq(heads[Mux(own, Mux(on_minus, 2, 1), 0)])
-        second_head = Signal(32)  # of the minus devices
+        second_head, which = Signal(32), Signal(2)  # the former of the minus devices
         m.d.sync += second_head.eq(heads[0] + GOLDEN)
-        m.d.comb += paired.eq(Mux(pair & on_minus, second_head, head))
+        m.d.comb += which.eq(Mux(own, Mux(on_minus, 2, 1), Mux(pair & on_minus, 3, 0)))
         with m.If(issue):
             m.d.sync += [
                 asks.eq(1),
-                left.eq(paired),
+                left.eq(Array([*heads, second_head])[which]),
                 right.eq(Mux(pair, step.data << 1, step.data)),
                 place.kind.eq(kind),
                 place.minus.eq(on_minus),

@@ -140,8 +140,11 @@ class TileInput(wiring.Component):
 
         stores, some = Signal(), Signal()  # columns; the beat has a code that is not zero
         dark = Signal()  # no code of the rows was other than zero
-        with m.If(stores):
-            m.d.sync += flags[fill].eq(flags[fill] | (some << word))
+        # Whether there is a beat comes late: it is noted a cycle later, before anybody looks.
+        noted, noted_word, noted_in = Signal(), Signal.like(word), Signal()
+        m.d.sync += [noted.eq(stores & some), noted_word.eq(word), noted_in.eq(fill)]
+        with m.If(noted):
+            m.d.sync += flags[noted_in].eq(flags[noted_in] | (1 << noted_word))
 
         def finish():
             m.d.sync += [fill.eq(~fill), complete.bit_select(fill, 1).eq(1)]

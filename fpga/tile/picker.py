@@ -6,7 +6,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from rtl.reduce import or_tree
+from rtl.reduce import or_tree, several
 
 __all__ = ["Picker", "pick"]
 
@@ -14,14 +14,6 @@ __all__ = ["Picker", "pick"]
 def pick(beats, lanes, bits):
     """Layout of a code and its place."""
     return data.StructLayout({"beat": range(beats), "lane": range(lanes), "code": bits})
-
-
-def _several(bits):
-    """Return whether two bits or more are 1; quicker than to take one away and look."""
-    if len(bits) == 1:
-        return C(0)
-    low, high = bits[: len(bits) // 2], bits[len(bits) // 2 :]
-    return _several(low) | _several(high) | (low.any() & high.any())
 
 
 class Picker(wiring.Component):
@@ -74,7 +66,7 @@ class Picker(wiring.Component):
         m = Module()
         mask, codes, beat = Signal(self.lanes), Signal.like(self.codes), Signal.like(self.beat)
         lowest, rest = Signal(self.lanes), Signal(self.lanes)
-        pop, load, several = Signal(), Signal(), Signal()
+        pop, load, stays = Signal(), Signal(), Signal()
         # A beat is looked up ahead, with which of its codes are in the vector. The start is late:
         # what is next, and whether it can be looked up, is known before.
         at, end = Signal(range(self.beats + 1)), Signal(range(self.beats + 1))
@@ -87,9 +79,9 @@ class Picker(wiring.Component):
         m.d.comb += [
             rest.eq(mask & (mask - 1)),
             lowest.eq(mask & ~rest),
-            several.eq(_several(mask)),
+            stays.eq(several(mask)),
             pop.eq(mask.any() & (~self.o.valid | self.o.ready)),
-            load.eq(fetched & (~mask.any() | (pop & ~several))),
+            load.eq(fetched & (~mask.any() | (pop & ~stays))),
             free.eq(~fetched | load),
             end.eq((self.count + self.lanes - 1) >> exact_log2(self.lanes)),
             self.beat.eq(at),

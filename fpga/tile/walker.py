@@ -5,7 +5,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.reduce import or_tree
+from rtl.reduce import or_tree, several
 
 from .tiles_layout import TilesLayout
 
@@ -81,7 +81,6 @@ class Walker(wiring.Component):
         m.d.comb += [
             rest.eq(mask & (mask - 1)),
             lowest.eq(mask & ~rest),
-            self.rows.ready.eq(~rest.any()),
         ]
         word = or_tree([Mux(lowest[k], k, 0) for k in range(words)])
         m.d.comb += self.upcoming.eq(base + word)
@@ -98,9 +97,14 @@ class Walker(wiring.Component):
             visit.first.eq(first),
             visit.last.eq(~rest.any()),
         ]
+        # whether the last word is visited in the next cycle: a register, too, as it starts a lot
+        ready = Signal(init=1)
+        m.d.comb += self.rows.ready.eq(ready)
+        m.d.sync += ready.eq(~several(rest))
         following = self.rows.p.row
-        with m.If(self.rows.valid & self.rows.ready):
+        with m.If(self.rows.valid & ready):
             m.d.sync += [
+                ready.eq(~several(self.wanted)),
                 mask.eq(self.wanted),
                 row.eq(self.rows.payload),
                 base.eq(row_address(layout, self.tile, following)),
@@ -108,7 +112,7 @@ class Walker(wiring.Component):
                 first.eq(1),
             ]
         started = Signal()  # the first row has been taken
-        with m.If(self.rows.valid & self.rows.ready):
+        with m.If(self.rows.valid & ready):
             m.d.sync += [started.eq(1), fresh.eq(~started)]
         with m.If(self.start):
             m.d.sync += started.eq(0)

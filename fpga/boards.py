@@ -170,10 +170,10 @@ BOARDS = {
                 80: Pll(8, 10),
                 100: None,
             }),
-            clock=60,
+            clock=80,
             lights="rgb_led",
             loaders=("openFPGALoader -b ecpix5 {file}",),
-            seed=2,
+            seed=1,
         ),
         Board(
             name="icebreaker",

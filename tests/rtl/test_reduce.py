@@ -11,7 +11,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from cosim.bench import pack, simulate, unpack
-from rtl.reduce import add_tree, argmax_tree, is_below, or_tree
+from rtl.reduce import add_tree, argmax_tree, is_below, or_tree, several
 
 
 class Reductions(wiring.Component):
@@ -103,6 +103,26 @@ def test_below_is_a_comparison(most):
             assert pins["below"] == (1 << count) - 1
 
     simulate(Below(), drive)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 8])
+def test_several_are_two_or_more(n):
+    class Several(wiring.Component):
+        def __init__(self):
+            super().__init__({"bits": In(n), "several": Out(1)})
+
+        def elaborate(self, platform):
+            m = Module()
+            m.d.comb += self.several.eq(several(self.bits))
+            return m
+
+    def drive(pins):
+        for bits in range(1 << n):
+            pins["bits"] = bits
+            yield
+            assert pins["several"] == (bits.bit_count() > 1)
+
+    simulate(Several(), drive)
 
 
 BENCHES = [partial(test_reductions_match_numpy, n, signed(8)) for n in (5, 8)]

@@ -133,7 +133,6 @@ _ULX3S_85F = Board(
     dsps=156,
     loaders=("openFPGALoader -b ulx3s {file}", "fujprog {file}"),
     preset="small",
-    seed=2,
 )
 
 BOARDS = {
@@ -151,7 +150,6 @@ BOARDS = {
             block_rams=56,
             dsps=28,
             preset="micro",
-            seed=1,
         ),
         # The fastest ECP5-85F that is sold on a board: all ECP5-5G are of speed 8.
         replace(
@@ -173,7 +171,6 @@ BOARDS = {
             clock=80,
             lights="rgb_led",
             loaders=("openFPGALoader -b ecpix5 {file}",),
-            seed=1,
         ),
         Board(
             name="icebreaker",

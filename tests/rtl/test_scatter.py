@@ -11,7 +11,7 @@ from amaranth.hdl import signed
 from cosim.bench import pack, put, simulate, unpack
 from rtl.scatter import Scatter
 
-DEPTH = 64
+DEPTH = 512
 
 
 def beats_of(codes, cuts, lanes):
@@ -81,6 +81,9 @@ CUTS = {
     "empty block in between": ([6], [3, 0, 3]),
     "empty block between beats": ([16], [8, 0, 8]),
     "a long block": ([11, 118], [101, 17]),
+    # so that a beat of memory becomes full with 33, 65, 129 and 257 codes left of a block
+    "a very long block": ([300], [263, 37]),
+    "blocks that differ": ([28], [1, 2, 3, 4, 5, 6, 7]),
 }
 
 

@@ -12,7 +12,7 @@ from golden.config import ChipConfig
 from golden.program import Op, compile_program
 from rtl.sequencer import Sequencer, Word
 
-DEPTH = 32
+DEPTH = 256
 #: Instructions that start a unit whenever they come.
 UNITS = set(Op) - {Op.LOAD, Op.SKIP_ZERO, Op.AGE, Op.TRANSFER, Op.JUMP}
 
@@ -168,6 +168,7 @@ def test_sequencer_counts_any_number_of_examples():
         script.run(0, 1 << bit, stop=3)
         script.run(0, (1 << bit) - 1, stop=3)
     script.run(0, 70)
+    script.run(0, 600)
     script.idle()
     check_sequencer(script)
 
@@ -212,10 +213,10 @@ def test_sequencer_reaches_every_word():
     program = [(rng.choice(ops), rng.randrange(16), rng.randrange(256)) for _ in range(DEPTH)]
     for at in (5, 17, 23):
         program[at] = (Op.SKIP_ZERO, rng.randrange(16), at + 4)
-    program[14], program[15], program[30] = (Op.LOAD, 2, 9), (Op.JUMP, 9, 16), (Op.LOAD, 1, 1)
-    program[31] = (Op.JUMP, 0, 0)
+    program[14], program[15] = (Op.LOAD, 2, 9), (Op.JUMP, 9, 16)
+    program[-2:] = (Op.LOAD, 1, 1), (Op.JUMP, 0, 0)
     script = Script(program, seed=4)
-    visits = script.run(29, 9)
+    visits = script.run(DEPTH - 3, 9)
     assert set(visits) == set(range(DEPTH))
     script.idle()
     check_sequencer(script)

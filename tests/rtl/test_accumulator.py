@@ -301,9 +301,9 @@ def test_accumulator_starts_again_after_a_reset(lanes):
     got = []
 
     def drive(pins):
-        for stop in (6, 5, 3, 1):  # beats that come before the reset
+        for stop in (8, 6, 5, 3, 1):  # beats that come before the reset; of 8, one waits
             pins["o.ready"] = 0
-            for word in list(blocks[0].beats(lanes, rng))[:stop]:
+            for word in [*blocks[0].beats(lanes, rng), *blocks[0].beats(lanes, rng)][:stop]:
                 pins["i.payload"], pins["i.valid"] = word, 1
                 yield
             pins["i.valid"], pins["rst"] = 0, 1
@@ -326,7 +326,7 @@ def test_accumulator_starts_again_after_a_reset(lanes):
     simulate(Accumulator(lanes, depth=DEPTH, tiles=4), drive)
     want, _ = blocks[1].golden()
     codes = [unpack(word, 8, lanes) for word in got]
-    assert codes == [want[:lanes], want[lanes:]] * 4
+    assert codes == [want[:lanes], want[lanes:]] * 5
 
 
 BENCHES = [

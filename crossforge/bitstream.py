@@ -62,7 +62,7 @@ def bitstream(
     *,
     lanes: int | None = None,
     clock: int | None = None,
-    seed: int | None = None,
+    seed: int = 1,
     quiet: bool = False,
 ) -> Built:
     """Make the bitstream of a preset on a board; shows what it is doing on standard error.
@@ -79,7 +79,7 @@ def bitstream(
         Instead of the preset's.
     clock : int, MHz, optional
         Instead of the board's default.
-    seed : int, optional
+    seed : int
         See :func:`fpga.bitstream.build`.
     quiet : bool
         Show nothing.

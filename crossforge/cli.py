@@ -151,8 +151,9 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--seed",
         type=int,
+        default=1,
         metavar="S",
-        help="of place and route: another one gives another clock (default: the board's)",
+        help="of place and route: another one gives another clock (default: 1)",
     )
     p.add_argument(
         "-o", "--out", type=Path, metavar="DIR", help="folder (default: build/fpga/BOARD-PRESET)"

@@ -58,8 +58,6 @@ class Board:
     preset : str
         The network that a board gets unless told otherwise, of
         :data:`golden.controllers.CONTROLLERS`.
-    seed : int
-        Where nextpnr begins with it: one of those with which it reaches its clock.
     """
 
     name: str
@@ -78,7 +76,6 @@ class Board:
     lights: str = "led"
     loaders: tuple[str, ...]
     preset: str
-    seed: int = 1
 
     def make_platform(self):
         """Return a new platform of amaranth-boards.

@@ -76,7 +76,7 @@ def test_bitstream_json(asked, capsys):
         ],
     }
     folder = Path("build/fpga/ulx3s-85f-small")
-    assert asked == [("small", "ulx3s-85f", None, 40), ("ulx3s-85f", 40, folder, 40, None)]
+    assert asked == [("small", "ulx3s-85f", None, 40), ("ulx3s-85f", 40, folder, 40, 1)]
 
 
 def test_bitstream_shows_phases_a_table_and_how_to_load(asked, capsys, monkeypatch):

@@ -258,7 +258,8 @@ class CellEngine(wiring.Component):
         # the devices of a column have neighbouring words, its response and drift one of their own
         pair = (kind == Item.SET) | (kind == Item.RESET)
         own = (kind == Item.RESPONSE) | (kind == Item.DRIFT)
-        second_head, which = Signal(32), Signal(2)  # the former of the minus devices
+        # head of the minus devices; which of the four heads
+        second_head, which = Signal(32), Signal(2)
         m.d.sync += second_head.eq(heads[0] + GOLDEN)
         m.d.comb += which.eq(Mux(own, Mux(on_minus, 2, 1), Mux(pair & on_minus, 3, 0)))
         with m.If(issue):

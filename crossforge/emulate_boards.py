@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fpga.board import Board
 from fpga.fast_board import FastBoard
+from fpga.folded.virtual_board import FOLDED_BAUD, FoldedBoard
 from fpga.host import Link
 from fpga.transport import SerialTransport
 from fpga.virtual_board import VIRTUAL_BAUD, VirtualBoard
@@ -13,7 +14,7 @@ from golden.hardware import ControllerConfig
 
 __all__ = ["VIRTUAL", "LinkBoard", "open_board"]
 
-VIRTUAL = ("virtual", "virtual-fast")
+VIRTUAL = ("virtual", "virtual-fast", "virtual-folded")
 #: A virtual board computes each bit of an answer: it may take its time, s.
 _VIRTUAL_PATIENCE = 60.0
 
@@ -44,12 +45,15 @@ def open_board(
     """
     if name == "virtual-fast":
         return FastBoard(chip, hw, build_dir=build_dir)
-    if name != "virtual":
+    if name not in VIRTUAL:
         return LinkBoard(SerialTransport(name, baud))
-    virtual = VirtualBoard(chip, hw, build_dir=build_dir)
+    if name == "virtual-folded":
+        virtual, baud = FoldedBoard(chip, hw, build_dir=build_dir), FOLDED_BAUD
+    else:
+        virtual, baud = VirtualBoard(chip, hw, build_dir=build_dir), VIRTUAL_BAUD
     try:
         return LinkBoard(
-            SerialTransport(virtual.port, VIRTUAL_BAUD),
+            SerialTransport(virtual.port, baud),
             virtual,
             patience=_VIRTUAL_PATIENCE,
             longest=_VIRTUAL_PATIENCE,

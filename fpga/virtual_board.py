@@ -21,6 +21,8 @@ VIRTUAL_CLOCK, VIRTUAL_BAUD = 80_000_000, 13_000_000
 #: A frame that is cut off is given up after this time without a byte, s of the virtual clock. No
 #: bytes are held up on the way here, and a real board's gap would take seconds to compute.
 _GAP = 0.0002
+#: Cycles that pass after the last byte: the host asks again long before.
+_QUIET = 1 << 20
 
 
 class VirtualBoard:
@@ -40,13 +42,11 @@ class VirtualBoard:
     """
 
     def __init__(self, chip: ChipConfig, hw: ControllerConfig, *, build_dir=BUILD_DIR):
-        top = Top(chip, hw, VIRTUAL_CLOCK, VIRTUAL_BAUD, gap=_GAP)
-        program = verilate(top, "top", "uart_board.cpp", build_dir=build_dir)
         self._folder = tempfile.TemporaryDirectory(prefix="crossforge-board-")
         self.port = str(Path(self._folder.name, "tty"))
-        cycles = str(VIRTUAL_CLOCK / VIRTUAL_BAUD)
+        program, *arguments = self._command(chip, hw, Path(self._folder.name), build_dir)
         self._process = subprocess.Popen(
-            [str(program), self.port, cycles], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [program, self.port, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -54,6 +54,12 @@ class VirtualBoard:
         if self._pipes[1].readline() != b"ready\n":
             self.close()
             raise LinkError("the virtual board must start, but its program ended at once")
+
+    def _command(self, chip, hw, folder: Path, build_dir) -> list[str]:
+        """Return the program and its arguments but for the port; ``folder`` is there as long."""
+        top = Top(chip, hw, VIRTUAL_CLOCK, VIRTUAL_BAUD, gap=_GAP)
+        program = verilate(top, "top", "uart_board.cpp", build_dir=build_dir)
+        return [str(program), str(VIRTUAL_CLOCK / VIRTUAL_BAUD), str(_QUIET)]
 
     def replug(self) -> None:
         """Unplug the cable; half a second later it is in again."""

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A board in a program: the complete design, its serial pins on a pseudo-terminal.
 //
-//   board LINK CYCLES_PER_BIT
+//   board LINK CYCLES_PER_BIT QUIET [IMAGE]
+//
+// QUIET is how many cycles pass after the last byte: the host asks again long before. IMAGE is what
+// the flash memory holds from 128 KiB on, for a design that has one (compiled with FLASH).
 //
 // LINK becomes a symbolic link to the terminal. SIGUSR1 unplugs the cable and plugs it in again
 // after half a second (the terminal goes, a new one comes); SIGUSR2 presses the reset button. Ends
@@ -25,8 +28,6 @@
 
 namespace {
 
-// Cycles that pass after the last byte: the host asks again long before.
-constexpr uint64_t kQuiet = 1u << 20;
 // Cycles between two looks at the terminal.
 constexpr int kSlice = 1000;
 constexpr int kUnpluggedMs = 500;
@@ -138,11 +139,51 @@ private:
     unsigned frame_ = 0, shift_ = 0;
 };
 
+#ifdef FLASH
+// A flash memory that is read (03h): takes a bit when its clock rises, says one when it falls.
+class Flash {
+public:
+    explicit Flash(const char* path) {
+        FILE* file = fopen(path, "rb");
+        if (!file) fail(path);
+        for (int byte; (byte = fgetc(file)) != EOF;) image_.push_back(byte);
+        fclose(file);
+    }
+
+    void clock(Vtop& top) {
+        if (!top.flash___05Fcs) {
+            bits_ = 0;
+            head_ = 0;
+        } else if (top.flash___05Fclk && !before_) {
+            if (bits_ < 32) head_ = head_ << 1 | top.flash___05Fcopi;
+            ++bits_;
+        } else if (!top.flash___05Fclk && before_ && bits_ >= 32 && head_ >> 24 == 3) {
+            const size_t at = (head_ & 0xFFFFFF) - kImage + (bits_ - 32) / 8;
+            const uint8_t byte = at < image_.size() ? image_[at] : 0xFF;
+            top.flash___05Fcipo = byte >> (7 - (bits_ - 32) % 8) & 1;
+        }
+        before_ = top.flash___05Fclk;
+    }
+
+private:
+    static constexpr uint32_t kImage = 1u << 17;
+    std::string image_;
+    uint64_t bits_ = 0;
+    uint32_t head_ = 0;
+    bool before_ = false;
+};
+#endif
+
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 3) {
-        fprintf(stderr, "usage: board LINK CYCLES_PER_BIT\n");
+#ifdef FLASH
+    constexpr int kArguments = 5;
+#else
+    constexpr int kArguments = 4;
+#endif
+    if (argc != kArguments) {
+        fprintf(stderr, "usage: board LINK CYCLES_PER_BIT QUIET [IMAGE]\n");
         return 2;
     }
     signal(SIGUSR1, [](int) { unplug = 1; });
@@ -152,6 +193,10 @@ int main(int argc, char** argv) {
     Vtop top{&context};
     Terminal terminal(argv[1]);
     Line line(atof(argv[2]));
+    const uint64_t most_quiet = strtoull(argv[3], nullptr, 10);
+#ifdef FLASH
+    Flash flash(argv[4]);
+#endif
     std::deque<uint8_t> bytes;
     uint64_t quiet = 0;
     int reset = 4;
@@ -171,7 +216,7 @@ int main(int argc, char** argv) {
             reset = 4;
         }
         if (bytes.size() < 4096) terminal.take(bytes);
-        const bool asleep = bytes.empty() && line.idle() && quiet > kQuiet && !reset;
+        const bool asleep = bytes.empty() && line.idle() && quiet > most_quiet && !reset;
         pollfd watched[2] = {{0, POLLIN, 0}, {terminal.descriptor(), POLLIN, 0}};
         if (poll(watched, 2, asleep ? 100 : 0) > 0 && watched[0].revents) {
             char ignored[64];
@@ -182,6 +227,9 @@ int main(int argc, char** argv) {
             top.rst = reset > 0;
             if (reset) --reset;
             top.rx = line.rx(bytes);
+#ifdef FLASH
+            flash.clock(top);
+#endif
             top.clk = 0;
             top.eval();
             top.clk = 1;

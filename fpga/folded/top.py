@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the smallest board is loaded with: the core, for any program, behind a serial port."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..link.uart import Uart, check_rate
+from .core import Core
+from .design import FromLine, ToLine
+from .image import FlashPins, Loader
+from .isa import INSTRUCTION_BITS
+from .ram import SinglePort
+
+__all__ = ["FoldedTop"]
+
+
+class FoldedTop(wiring.Component):
+    """Load a program from the flash memory, and run it behind a UART.
+
+    Parameters
+    ----------
+    clock : int, Hz
+    baud : int, Bd
+        A byte must last two cycles of the design, since it takes one in two.
+
+    Members
+    -------
+    rx : ``In(1)``, tx : ``Out(1)``
+        Pins of the serial port.
+    busy : ``Out(1)``
+        A request is being executed; or there is no program, or not all of it.
+    flash : ``Out(FlashPins)``
+    """
+
+    rx: In(1, init=1)
+    tx: Out(1, init=1)
+    busy: Out(1)
+    flash: Out(FlashPins)
+
+    def __init__(self, clock: int, baud: int):
+        check_rate(clock, baud)
+        self.clock, self.baud = clock, baud
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.core = core = Core()
+        m.submodules.loader = loader = Loader()
+        m.submodules.program = program = SinglePort(INSTRUCTION_BITS)
+        m.submodules.memory = memory = SinglePort(16)
+        m.submodules.uart = uart = Uart(self.clock, self.baud)
+        wiring.connect(m, loader.flash, wiring.flipped(self.flash))
+        m.d.comb += [
+            core.run.eq(loader.done),
+            program.address.eq(Mux(core.run, core.pc, loader.at)),
+            program.w_data.eq(loader.piece),
+            program.w_en.eq(loader.program),
+            core.instruction.eq(program.r_data),
+            memory.address.eq(Mux(core.run, core.address, loader.at)),
+            memory.w_data.eq(Mux(core.run, core.w_data, loader.piece[32:])),
+            memory.w_en.eq(core.w_en | loader.memory),
+            core.r_data.eq(memory.r_data),
+            core.word.eq(loader.at),
+            core.word_data.eq(loader.piece[16:]),
+            core.word_en.eq(loader.word),
+        ]
+
+        # --- the line: a byte is offered until IN takes it
+        offered, busy = Signal(), Signal(init=1)
+        byte, full, told = Signal(8), Signal(), Signal()
+        received, said = Signal(FromLine), ToLine(core.o[: ToLine.as_shape().size])
+        with m.If(core.taken):
+            m.d.sync += offered.eq(0)
+        with m.If(uart.o.valid):
+            m.d.sync += [offered.eq(1), received.byte.eq(uart.o.payload)]
+        m.d.comb += [
+            uart.o.ready.eq(1),
+            received.valid.eq(offered),
+            received.ready.eq(~full),
+            core.i.eq(received),
+            self.tx.eq(uart.tx),
+            uart.rx.eq(self.rx),
+            self.busy.eq(busy),
+        ]
+        # and a byte of OUT waits for the transmitter, if IN said that it might come
+        m.d.comb += [uart.i.payload.eq(byte), uart.i.valid.eq(full)]
+        with m.If(core.taken):
+            m.d.sync += told.eq(~full)
+        with m.If(uart.i.ready & full):
+            m.d.sync += full.eq(0)
+        with m.If(core.sent):
+            m.d.sync += busy.eq(said.busy)
+            with m.If(said.valid & told):
+                m.d.sync += [full.eq(1), byte.eq(said.byte)]
+        return m

@@ -22,12 +22,18 @@ class Encoded(data.Struct):
     b: 11
 
 
+def is_op(encoded, *ops):
+    """Whether an encoded instruction is one of some."""
+    return Cat(encoded.op == op for op in sorted(ops)).any()
+
+
 class Core(wiring.Component):
     """Run a program over and over: once is one cycle of the design.
 
-    Golden: :class:`fpga.folded.model.CoreModel`. Stages of an instruction: its word comes from the
-    program; words A and B are read; ``a`` is cut out, and LOAD asks the memory; the result is
-    written. A result can be read by the third instruction behind (``LATENCY``).
+    Golden: :class:`fpga.folded.model.CoreModel`. Stages of an instruction: it comes from the
+    program; words A and B are read; they are there; A is shifted; ``a`` is cut out, and LOAD asks
+    the memory; the result is there; it is written. It can be read by the sixth instruction behind
+    (``LATENCY``).
 
     Members
     -------
@@ -72,8 +78,7 @@ class Core(wiring.Component):
         ]
 
         # --- words, two reads of the same
-        write = Signal(range(WORDS))
-        result, write_en = Signal(WORD_BITS), Signal()
+        write, write_data, write_en = Signal(range(WORDS)), Signal(WORD_BITS), Signal()
         words = []
         for number in (now.a, now.b):
             memory = Memory(shape=WORD_BITS, depth=WORDS, init=[], attrs={"no_rw_check": 1})
@@ -82,112 +87,112 @@ class Core(wiring.Component):
             m.d.comb += [
                 reader.addr.eq(number),
                 reader.en.eq(1),
-                writer.addr.eq(Mux(self.run, write, self.word)),
-                writer.data.eq(Mux(self.run, result, self.word_data)),
-                writer.en.eq(Mux(self.run, write_en, self.word_en)),
+                writer.addr.eq(write),
+                writer.data.eq(write_data),
+                writer.en.eq(write_en),
             ]
-            words.append(reader.data)
+            word = Signal(WORD_BITS)
+            m.d.sync += word.eq(reader.data)
+            words.append(word)
+        read, reading = Signal(Encoded), Signal()
+        m.d.sync += [read.eq(self.instruction), reading.eq(fetched & self.run)]
 
-        # --- cut: a number of 0..31 shifts to the right, what is above the width goes
-        cut = Signal(Encoded)
-        cutting = Signal()
-        m.d.sync += [cut.eq(self.instruction), cutting.eq(fetched & self.run)]
-        whole, b = words
-        dynamic = Signal()
-        m.d.comb += dynamic.eq(cut.op == Op.SHR)
-        shifted, mask = Signal(WORD_BITS), Signal(WORD_BITS)
-        m.d.comb += [
-            shifted.eq(whole >> Mux(dynamic, b[:5], cut.shift)),
-            # ones below the width; 0 is 32
-            mask.eq(Cat((cut.width > k) | (cut.width == 0) for k in range(WORD_BITS))),
+        # --- shift: to the right, by a number of the instruction or of B
+        shift, shifting = Signal(Encoded), Signal()
+        m.d.sync += [shift.eq(read), shifting.eq(reading & self.run)]
+        dynamic = is_op(shift, Op.SHR)
+        shifted, kept = Signal(WORD_BITS), Signal(WORD_BITS)
+        m.d.sync += [
+            shifted.eq(words[0] >> Mux(dynamic, words[1][:5], shift.shift)),
+            kept.eq(words[1]),
         ]
-        a = Signal(WORD_BITS)
-        m.d.comb += a.eq(shifted & mask & ~(dynamic & b[5:].any()).replicate(WORD_BITS))
 
-        # --- do
+        # --- cut: what is above the width goes; all of it, if there was nothing left
+        cut, cutting = Signal(Encoded), Signal()
+        m.d.sync += [cut.eq(shift), cutting.eq(shifting & self.run)]
+        nothing = is_op(cut, Op.SHR) & kept[5:].any()
+        below = Cat((cut.width > k) | (cut.width == 0) for k in range(WORD_BITS))  # 0 is 32
+        a, b = Signal(WORD_BITS), kept
+        m.d.comb += a.eq(Mux(nothing, 0, shifted & below))
+
+        # --- do; what the adder adds is chosen a cycle before, as b - a and what compares so
         do = Signal(Encoded)
-        doing, flag = Signal(), Signal()
+        doing, flag, silent = Signal(), Signal(), Signal()
         x, y = Signal(WORD_BITS), Signal(WORD_BITS)
-        m.d.sync += [do.eq(cut), doing.eq(cutting & self.run), x.eq(a), y.eq(b)]
-        m.d.comb += [
-            write.eq(do.dst),
-            write_en.eq(doing & ~Cat(do.op == op for op in sorted(SILENT)).any()),
+        terms, minus = Array(Signal(WORD_BITS, name=f"term_{k}") for k in range(2)), Signal()
+        swap = is_op(cut, Op.RSUB, Op.GTU, Op.GTS)
+        plus = is_op(cut, Op.ADD)
+        m.d.sync += [
+            do.eq(cut),
+            doing.eq(cutting & self.run),
+            silent.eq(is_op(cut, *SILENT)),
+            x.eq(a),
+            y.eq(b),
+            terms[0].eq(Mux(swap, b, a)),
+            terms[1].eq(Mux(swap, a, b) ^ (~plus).replicate(WORD_BITS)),
+            minus.eq(~plus),
         ]
-        m.d.comb += result.eq(self._result(m, do, x, y, flag))
-        with m.If(doing & (do.op == Op.TEST)):
+        result = Signal(WORD_BITS)
+        m.d.comb += result.eq(self._result(m, do, x, y, flag, terms, minus))
+        with m.If(doing & is_op(do, Op.TEST)):
             m.d.sync += flag.eq(x != y)
         store = Signal()
         m.d.comb += [
-            store.eq(doing & (do.op == Op.STORE)),
+            store.eq(doing & is_op(do, Op.STORE)),
             self.address.eq(Mux(store, Cat(C(0, 3), do.dst) | x, a | b)),
             self.w_data.eq(y),
             self.w_en.eq(store & flag),
-            self.taken.eq(doing & (do.op == Op.IN)),
-            self.sent.eq(doing & (do.op == Op.OUT)),
+            self.taken.eq(doing & is_op(do, Op.IN)),
+            self.sent.eq(doing & is_op(do, Op.OUT)),
             self.o.eq(x),
+        ]
+
+        # --- write
+        m.d.sync += [
+            write.eq(Mux(self.run, do.dst, self.word)),
+            write_data.eq(Mux(self.run, result, self.word_data)),
+            write_en.eq(Mux(self.run, doing & ~silent, self.word_en)),
         ]
         return m
 
-    def _result(self, m, do, x, y, flag):
-        """Return the result of the last stage."""
-        out = Signal(WORD_BITS)
-        up = Signal(WORD_BITS)  # y to the left
-        by = Signal(6)
-        m.d.comb += [
-            by.eq(Mux(do.op == Op.SHL, x, Cat(do.width, do.width == 0))),
-            up.eq(Mux(by[5], 0, y << by[:5])),
-        ]
-        # a - b or b - a or a + b, with the borrow
-        p, q = Signal(WORD_BITS), Signal(WORD_BITS)
-        swap, plus = Signal(), Signal()
-        m.d.comb += [
-            swap.eq((do.op == Op.RSUB) | (do.op == Op.GTU) | (do.op == Op.GTS)),
-            plus.eq(do.op == Op.ADD),
-            p.eq(Mux(swap, y, x)),
-            q.eq(Mux(swap, x, y) ^ (~plus).replicate(WORD_BITS)),
-        ]
+    def _result(self, m, do, x, y, flag, terms, minus):
+        """Return what the instruction writes."""
+        by, up = Signal(6), Signal(WORD_BITS)
         total = Signal(WORD_BITS + 1)
-        m.d.comb += total.eq(p + q + ~plus)
-        borrow = ~total[WORD_BITS]
-        signs = p[-1] ^ ~q[-1]  # of what is compared: they differ
-        product = Signal(32)
-        m.d.comb += product.eq(x[:16] * y[:16])
-        sign = Signal()
-        m.d.comb += sign.eq(x.bit_select((do.width - 1)[:5], 1))
+        product, equal, sign = Signal(WORD_BITS), Signal(), Signal()
+        m.d.comb += [
+            by.eq(Mux(is_op(do, Op.SHL), x, Cat(do.width, do.width == 0))),
+            up.eq(Mux(by[5], 0, y << by[:5])),
+            total.eq(terms[0] + terms[1] + minus),
+            product.eq(x[:16] * y[:16]),
+            equal.eq(x == y),
+            sign.eq(x.bit_select((do.width - 1)[:5], 1)),
+        ]
+        less = ~total[WORD_BITS]
+        differ = terms[0][-1] ^ ~terms[1][-1]  # the signs of what is compared
         above = Cat((do.width <= k) & (do.width != 0) for k in range(WORD_BITS))
-        equal = Signal()
-        m.d.comb += equal.eq(x == y)
+        results = {
+            (Op.CAT,): up | x,
+            (Op.SHL,): up,
+            (Op.AND,): x & y,
+            (Op.OR,): x | y,
+            (Op.XOR,): x ^ y,
+            (Op.ADD, Op.SUB, Op.RSUB): total,
+            (Op.EQ,): equal,
+            (Op.NE,): ~equal,
+            (Op.LTU, Op.GTU): less,
+            (Op.LTS, Op.GTS): less ^ differ,
+            (Op.MUL,): product,
+            (Op.SXT,): x | (above & sign.replicate(WORD_BITS)),
+            (Op.SHR,): x,
+            (Op.SEL,): Mux(flag, x, y),
+            (Op.SELN,): Mux(flag, y, x),
+            (Op.LOAD,): self.r_data,
+            (Op.IN,): self.i,
+        }
+        out = Signal(WORD_BITS)
         with m.Switch(do.op):
-            with m.Case(Op.CAT):
-                m.d.comb += out.eq(up | x)
-            with m.Case(Op.SHL):
-                m.d.comb += out.eq(up)
-            with m.Case(Op.AND):
-                m.d.comb += out.eq(x & y)
-            with m.Case(Op.OR):
-                m.d.comb += out.eq(x | y)
-            with m.Case(Op.XOR):
-                m.d.comb += out.eq(x ^ y)
-            with m.Case(Op.ADD, Op.SUB, Op.RSUB):
-                m.d.comb += out.eq(total)
-            with m.Case(Op.EQ, Op.NE):
-                m.d.comb += out.eq(equal ^ (do.op == Op.NE))
-            with m.Case(Op.LTU, Op.GTU):
-                m.d.comb += out.eq(borrow)
-            with m.Case(Op.LTS, Op.GTS):
-                m.d.comb += out.eq(borrow ^ signs)
-            with m.Case(Op.MUL):
-                m.d.comb += out.eq(product)
-            with m.Case(Op.SXT):
-                m.d.comb += out.eq(x | (above & sign.replicate(WORD_BITS)))
-            with m.Case(Op.SHR):
-                m.d.comb += out.eq(x)
-            with m.Case(Op.SEL):
-                m.d.comb += out.eq(Mux(flag, x, y))
-            with m.Case(Op.SELN):
-                m.d.comb += out.eq(Mux(flag, y, x))
-            with m.Case(Op.LOAD):
-                m.d.comb += out.eq(self.r_data)
-            with m.Case(Op.IN):
-                m.d.comb += out.eq(self.i)
+            for ops, value in results.items():
+                with m.Case(*ops):
+                    m.d.comb += out.eq(value)
         return out

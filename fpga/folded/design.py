@@ -101,6 +101,29 @@ class FoldedDesign(wiring.Component):
         return m
 
 
+class _Clocked(wiring.Component):
+    """A design whose registers begin with their values, and have no reset."""
+
+    i: In(32)
+    o: Out(32)
+    clk: In(1)
+
+    def __init__(self, design):
+        self.design = design
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        m.domains.sync = ClockDomain(reset_less=True)
+        m.submodules.design = design = self.design
+        m.d.comb += [
+            ClockSignal().eq(self.clk),
+            Value.cast(design.i).eq(self.i),
+            self.o.eq(Value.cast(design.o)),
+        ]
+        return m
+
+
 def fold(design: wiring.Component, folder=None) -> Program:
     """Return the program of a design with members ``i`` and ``o``, 32 bits at most.
 
@@ -114,7 +137,7 @@ def fold(design: wiring.Component, folder=None) -> Program:
     with tempfile.TemporaryDirectory() as f:
         f = Path(folder or f)
         f.mkdir(parents=True, exist_ok=True)
-        (f / "top.il").write_text(rtlil.convert(design, name="top", emit_src=False, platform="fpga"))
+        (f / "top.il").write_text(rtlil.convert(_Clocked(design), name="top", emit_src=False, platform="fpga"))
         (f / "top.ys").write_text("\n".join([*SCRIPT, ""]))
         code, _ = _run([*_command("yosys"), "-q", "-l", "yosys.log", "top.ys"], f, f / "yosys.out", lambda: None)
         assert code == 0, (f/"yosys.out").read_text()

@@ -6,7 +6,7 @@ first one, and writes a word ``dst``. The result is cut to 32 bits, not to the w
 word may have anything above the bits that are meant.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 
 from analog_models.config import check
@@ -32,7 +32,7 @@ WORD_BITS, WORDS = 32, 1792
 #: Three single-port RAMs hold instructions, the fourth one memories, in pieces of 16 bits.
 INSTRUCTION_BITS, PROGRAM_WORDS, MEMORY_WORDS = 48, 16384, 16384
 #: Instructions from one that writes a word to the first one that reads it.
-LATENCY = 3
+LATENCY = 6
 #: Instructions behind END that are executed before the first one.
 SHADOW = 1
 
@@ -125,16 +125,13 @@ class Program:
     Parameters
     ----------
     instructions : tuple of Instruction
-        The last ones are END and SHADOW others.
+        Those behind END are executed, too.
     words : tuple of int
         What words begin with.
     memory : tuple of int
         What memories begin with.
-    names : dict of str to list of tuple of int
-        Where the bits of an output, or register, are: words and bits in them. For tests.
     """
 
     instructions: tuple[Instruction, ...]
     words: tuple[int, ...]
     memory: tuple[int, ...]
-    names: dict[str, list[tuple[int, int]]] = field(default_factory=dict)

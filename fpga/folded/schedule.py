@@ -340,6 +340,8 @@ def _program(graph: _Graph, order: list[int | None], word: dict[int, int]) -> Pr
             instructions.append(
                 Instruction(step.op, dst, word[a.value], word[b], a.shift, a.width)
             )
+    # what the last step writes can be read by the first one
+    instructions += [NOTHING] * (LATENCY - SHADOW - 2)
     instructions += [Instruction(Op.END), *[NOTHING] * SHADOW]
     if len(instructions) > PROGRAM_WORDS:
         raise ValueError(

@@ -11,8 +11,8 @@ from .top import FoldedTop
 
 __all__ = ["FOLDED_BAUD", "FOLDED_CLOCK", "FoldedBoard"]
 
-#: As on the iCEBreaker: a byte lasts 25,000 cycles, in which a program is run twice.
-FOLDED_CLOCK, FOLDED_BAUD = 24_000_000, 9600
+#: As on the iCEBreaker: a byte lasts 31,250 cycles, in which a program is run three times.
+FOLDED_CLOCK, FOLDED_BAUD = 30_000_000, 9600
 #: Cycles that pass after the last byte: those of the longest request, some thousand of the design.
 _QUIET = 1 << 28
 

@@ -3,7 +3,7 @@
 """Makes the bitstream that emulates a chip on a board."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,10 +16,17 @@ from fpga.board_top import BoardTop
 from fpga.boards import BOARDS, Board
 from fpga.capacity import Need, cells_part, refuse_if_too_large
 from fpga.emulator import layouts
+from fpga.folded.design import FoldedDesign
+from fpga.folded.fold import fold
+from fpga.folded.image import IMAGE_ADDRESS, image
+from fpga.folded.isa import MEMORY_WORDS, PROGRAM_WORDS, WORDS, Program, TooLargeError
+from fpga.folded.top import FOLDED_BAUD, FoldedTop
 from fpga.top import Top
 from golden.controllers import CONTROLLERS
 
-__all__ = ["bitstream", "figures", "load_commands", "report", "top_of"]
+from .checkpoint import write_atomically
+
+__all__ = ["bitstream", "figures", "load_commands", "program_of", "report", "top_of"]
 
 
 def top_of(preset: str, board: Board, lanes: int | None = None, clock: int | None = None):
@@ -48,6 +55,25 @@ def top_of(preset: str, board: Board, lanes: int | None = None, clock: int | Non
     refuse_if_too_large(need, board, "choose another --preset or a larger board")
     megahertz = board.check_clock(clock)
     return Top(chip, hw, megahertz * 1_000_000, baud_at(megahertz))
+
+
+def program_of(preset: str, board: Board, lanes: int | None, folder: Path) -> Program:
+    """Return the program of a preset for a board that chips are folded for.
+
+    Raises
+    ------
+    ValueError
+        If it cannot fit.
+    """
+    controller = CONTROLLERS[preset]
+    try:
+        return fold(FoldedDesign(controller.chip, controller.hardware(lanes)), folder)
+    except TooLargeError as error:
+        name = "-".join(map(str, controller.chip.layers))
+        raise ValueError(
+            f"{name} must fit into {board.name}, but {error}: choose another --preset, fewer "
+            "--lanes or a larger board"
+        ) from None
 
 
 def baud_at(clock: int) -> int:
@@ -96,10 +122,29 @@ def bitstream(
     check(preset in CONTROLLERS, "preset", f"one of {', '.join(CONTROLLERS)}", preset)
     chosen = BOARDS[board]
     clock = chosen.check_clock(clock)
-    top = BoardTop(top_of(preset, chosen, lanes, clock), chosen, clock)
     folder = Path("build", "fpga", f"{board}-{preset}") if folder is None else Path(folder)
     with _Phases(quiet) as phases:
-        return build(chosen, top, folder, clock=clock, seed=seed, progress=phases.begin)
+        if not chosen.folded:
+            top = BoardTop(top_of(preset, chosen, lanes, clock), chosen, clock)
+            return build(chosen, top, folder, clock=clock, seed=seed, progress=phases.begin)
+        phases.begin("fold")
+        begin = time.perf_counter()
+        program = program_of(preset, chosen, lanes, folder / "fold")
+        seconds = time.perf_counter() - begin
+        top = BoardTop(FoldedTop(clock * 1_000_000, FOLDED_BAUD), chosen, clock)
+        built = build(chosen, top, folder, clock=clock, seed=seed, progress=phases.begin)
+    bits = built.bitstream.read_bytes()
+    write_atomically(built.bitstream, bits.ljust(IMAGE_ADDRESS, b"\xff") + image(program))
+    return replace(
+        built,
+        phases={"fold": seconds, **built.phases},
+        folded={
+            "instructions": len(program.instructions),
+            "words": len(program.words),
+            "memory_words": len(program.memory),
+            "design_khz": round(1000 * clock / len(program.instructions), 3),
+        },
+    )
 
 
 class _Phases:
@@ -144,6 +189,7 @@ def figures(built: Built) -> dict:
         "fmax_mhz": round(built.fmax_mhz, 2),
         **{name: report[name] for name in ("luts", "flip_flops", "brams", "single_port_rams")},
         "dsps": report["dsps"],
+        **built.folded,
         "seconds": round(built.seconds, 1),
         "phases": {name: round(seconds, 1) for name, seconds in built.phases.items()},
         "memory_mib": round(built.memory_mib),
@@ -172,6 +218,16 @@ def report(built: Built) -> Table:
     ):
         if there:
             table.add_row(name, f"{n:,}", f"{there:,}", f"{100 * n / there:.0f}")
+    for name, words, there in (
+        ("instructions", "instructions", PROGRAM_WORDS),
+        ("words", "words", WORDS),
+        ("words of memory", "memory_words", MEMORY_WORDS),
+    ):
+        if built.folded:
+            n = built.folded[words]
+            table.add_row(name, f"{n:,}", f"{there:,}", f"{100 * n / there:.0f}")
     spare = f"{100 * (built.fmax_mhz / built.clock_mhz - 1):+.0f} to spare"
     table.add_row("clock, MHz", f"{built.clock_mhz:.0f}", f"{built.fmax_mhz:.1f}", spare)
+    if built.folded:
+        table.add_row("cycles of the chip, kHz", f"{built.folded['design_khz']:.2f}")
     return table

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from analog_models.presets import TILES
 from cosim.simulators import SIMULATORS, SimulationError
-from fpga.bitstream import BuildError
 from fpga.boards import BOARDS
+from fpga.programs import BuildError
 from fpga.verilate import BoardBuildError
 from golden.controllers import CONTROLLERS
 from rtl.tools import ToolError

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from fpga.board import Board
 from fpga.fast_board import FastBoard
-from fpga.folded.virtual_board import FOLDED_BAUD, FoldedBoard
+from fpga.folded.top import FOLDED_BAUD
+from fpga.folded.virtual_board import FoldedBoard
 from fpga.host import Link
 from fpga.transport import SerialTransport
 from fpga.virtual_board import VIRTUAL_BAUD, VirtualBoard

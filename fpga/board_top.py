@@ -72,7 +72,8 @@ class BoardTop(Elaboratable):
     ----------
     design : wiring.Component
         With members ``rx`` (``In(1)``), ``tx`` (``Out(1)``) and ``busy`` (``Out(1)``); ``rx`` comes
-        in step with the clock.
+        in step with the clock. If there is a member ``flash``
+        (:data:`fpga.folded.image.FlashPins`), it gets the board's flash memory.
     board : Board
     clock : int, MHz, optional
         One of ``board.clocks``; the board's default unless given.
@@ -128,7 +129,18 @@ class BoardTop(Elaboratable):
         ):
             m.submodules[name] = buffer = io.Buffer("o", pin)
             m.d.comb += buffer.o.eq(value)
+        if "flash" in self.design.signature.members:
+            self._flash(m, platform)
         return m
+
+    def _flash(self, m, platform):
+        """Connect the flash memory's pins; it is neither write-protected nor held."""
+        pins, flash = platform.request("spi_flash_1x", dir="-"), self.design.flash
+        m.submodules.cipo = cipo = io.Buffer("i", pins.cipo)
+        m.d.comb += flash.cipo.eq(cipo.i)
+        for name in ("cs", "clk", "copi", "wp", "hold"):
+            m.submodules[name] = buffer = io.Buffer("o", getattr(pins, name))
+            m.d.comb += buffer.o.eq(getattr(flash, name, 0))
 
     def _oscillator(self, m, platform):
         """Return the oscillator's signal."""

@@ -58,6 +58,8 @@ class Board:
     preset : str
         The network that a board gets unless told otherwise, of
         :data:`golden.controllers.CONTROLLERS`.
+    folded : bool
+        Chips are folded (:mod:`fpga.folded`): no one would fit as it is.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Board:
     lights: str = "led"
     loaders: tuple[str, ...]
     preset: str
+    folded: bool = False
 
     def make_platform(self):
         """Return a new platform of amaranth-boards.
@@ -184,14 +187,15 @@ BOARDS = {
                 24: Pll(64, 32),
                 30: Pll(80, 32),
             }),
-            clock=12,
+            clock=30,
             luts=5_280,
             block_rams=30,
             block_ram_bits=4_096,
             single_port_rams=4,
             dsps=8,
             loaders=("iceprog {file}", "openFPGALoader -b ice40_generic {file}"),
-            preset="tiny",
+            preset="micro",
+            folded=True,
         ),
     )
 }

@@ -39,7 +39,11 @@ class VirtualBoard:
     ----------
     port : str
         The serial port, the same one after :meth:`replug`.
+    instructions : int
+        Cycles of the clock in one of the chip: 1.
     """
+
+    instructions = 1
 
     def __init__(self, chip: ChipConfig, hw: ControllerConfig, *, build_dir=BUILD_DIR):
         self._folder = tempfile.TemporaryDirectory(prefix="crossforge-board-")

@@ -12,8 +12,9 @@ from amaranth.lib.wiring import In, Out
 
 from crossforge import bitstream as command
 from crossforge.cli import main
-from fpga.bitstream import BuildError, Built, Report
+from fpga.bitstream import Built, Report
 from fpga.boards import BOARDS
+from fpga.programs import BuildError
 
 
 class Nothing(wiring.Component):

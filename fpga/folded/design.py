@@ -1,11 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is folded: the emulator and its link, from bytes to bytes."""
 
-import tempfile
-from pathlib import Path
-
 from amaranth import *
-from amaranth.back import rtlil
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,16 +11,12 @@ from rtl.controller import host_bytes
 
 from ..emulator import Emulator
 from ..link.link import Link
-from .isa import Program
-from .lower import lower
-from .netlist import SCRIPT, read_netlist
-from .schedule import compile_steps
 
-__all__ = ["FoldedDesign", "FromLine", "ToLine", "fold", "folded_chip"]
+__all__ = ["FoldedDesign", "FromLine", "ToLine"]
 
-#: Cycles of silence that end a frame; a byte takes two of them, or three.
+#: Cycles of silence that end a frame; a byte takes two of them, or some more.
 _GAP = 64
-#: Of the link: as small as it goes, and so are its memories.
+#: The link's memories: small, as all of them share one of 16,384 words of 16 bits.
 _SIZES = {"request_words": 128, "response_words": 128, "capacity": 512, "results_kept": 64}
 
 
@@ -67,9 +59,6 @@ class FoldedDesign(wiring.Component):
     ----------
     chip : ChipConfig
     hw : ControllerConfig
-    gap : int, cycles
-    **sizes
-        As those of :class:`fpga.link.link.Link`.
 
     Members
     -------
@@ -80,14 +69,14 @@ class FoldedDesign(wiring.Component):
     i: In(FromLine)
     o: Out(ToLine)
 
-    def __init__(self, chip: ChipConfig, hw: ControllerConfig, gap: int, **sizes: int):
-        self.chip, self.hw, self.gap, self.sizes = chip, hw, gap, sizes
+    def __init__(self, chip: ChipConfig, hw: ControllerConfig):
+        self.chip, self.hw = chip, hw
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.emulator = emulator = Emulator(self.chip, self.hw)
-        m.submodules.link = link = Link(host_bytes(self.hw.lanes), self.gap, **self.sizes)
+        m.submodules.link = link = Link(host_bytes(self.hw.lanes), _GAP, **_SIZES)
         for name in ("bus", "examples", "goals", "results"):
             wiring.connect(m, getattr(link, name), getattr(emulator, name))
         m.d.comb += [
@@ -99,51 +88,3 @@ class FoldedDesign(wiring.Component):
             self.o.busy.eq(link.busy),
         ]
         return m
-
-
-class _Clocked(wiring.Component):
-    """A design whose registers begin with their values, and have no reset."""
-
-    i: In(32)
-    o: Out(32)
-    clk: In(1)
-
-    def __init__(self, design):
-        self.design = design
-        super().__init__()
-
-    def elaborate(self, platform):
-        m = Module()
-        m.domains.sync = ClockDomain(reset_less=True)
-        m.submodules.design = design = self.design
-        m.d.comb += [
-            ClockSignal().eq(self.clk),
-            Value.cast(design.i).eq(self.i),
-            self.o.eq(Value.cast(design.o)),
-        ]
-        return m
-
-
-def fold(design: wiring.Component, folder=None) -> Program:
-    """Return the program of a design with members ``i`` and ``o``, 32 bits at most.
-
-    Parameters
-    ----------
-    design : wiring.Component
-    folder : path-like, optional
-        Keeps what yosys says.
-    """
-    from ..bitstream import _command, _run
-    with tempfile.TemporaryDirectory() as f:
-        f = Path(folder or f)
-        f.mkdir(parents=True, exist_ok=True)
-        (f / "top.il").write_text(rtlil.convert(_Clocked(design), name="top", emit_src=False, platform="fpga"))
-        (f / "top.ys").write_text("\n".join([*SCRIPT, ""]))
-        code, _ = _run([*_command("yosys"), "-q", "-l", "yosys.log", "top.ys"], f, f / "yosys.out", lambda: None)
-        assert code == 0, (f/"yosys.out").read_text()
-        return compile_steps(lower(read_netlist(f / "top.json")))
-
-
-def folded_chip(chip: ChipConfig, hw: ControllerConfig, folder=None) -> Program:
-    """Return the program of a chip behind its link; ``folder`` as for :func:`fold`."""
-    return fold(FoldedDesign(chip, hw, _GAP, **_SIZES), folder)

@@ -24,6 +24,7 @@ __all__ = [
     "Instruction",
     "Op",
     "Program",
+    "TooLargeError",
     "decode",
 ]
 
@@ -37,6 +38,10 @@ LATENCY = 6
 SHADOW = 1
 
 _MASK = (1 << WORD_BITS) - 1
+
+
+class TooLargeError(ValueError):
+    """A design does not fit the core."""
 
 
 class Op(IntEnum):

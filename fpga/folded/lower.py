@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from itertools import groupby
 
-from .isa import MEMORY_WORDS, WORD_BITS, Op
+from .isa import MEMORY_WORDS, WORD_BITS, Op, TooLargeError
 from .netlist import Bit, Cell, Memory, Netlist
 
 __all__ = ["Lowered", "Operand", "Step", "lower"]
@@ -329,7 +329,9 @@ class _Lowering:
             memory += [v >> at & ((1 << n) - 1) for v in init] + [0] * (depth - len(init))
             base += depth
         if base > MEMORY_WORDS:
-            raise ValueError(f"memories must fit into {MEMORY_WORDS} words, but take {base}")
+            raise TooLargeError(
+                f"its memories take {base:,} words of {_PIECE} bits and there are {MEMORY_WORDS:,}"
+            )
         for number, mem in enumerate(self.netlist.memories):
             self.columns[number].sort()
             for port in mem.reads:

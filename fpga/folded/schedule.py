@@ -5,7 +5,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Iterator
 
-from .isa import LATENCY, NOTHING, PROGRAM_WORDS, SHADOW, SILENT, WORDS, Instruction, Op, Program
+from .isa import LATENCY, NOTHING, PROGRAM_WORDS, SHADOW, SILENT, WORDS, Instruction, Op, Program, TooLargeError
 from .lower import Lowered, Operand, Step
 
 __all__ = ["compile_steps"]
@@ -282,6 +282,10 @@ def _fixed(graph: _Graph) -> dict[int, int]:
     for value in [*graph.lowered.constants, *graph.lowered.init]:
         if value in used:
             word.setdefault(value, len(word))
+    if len(word) > WORDS:
+        raise TooLargeError(
+            f"its constants and registers take {len(word):,} words and there are {WORDS:,}"
+        )
     return word
 
 
@@ -310,7 +314,7 @@ def _allocate(graph: _Graph, order: list[int | None], fixed: dict[int, int]) -> 
             top += 1
         ends[last[item]].append(item)  # it is read before another is written
     if top > WORDS:
-        raise ValueError(f"the design must fit into {WORDS} words, but takes {top}")
+        raise TooLargeError(f"it takes {top:,} words and there are {WORDS:,}")
     return word
 
 
@@ -344,8 +348,8 @@ def _program(graph: _Graph, order: list[int | None], word: dict[int, int]) -> Pr
     instructions += [NOTHING] * (LATENCY - SHADOW - 2)
     instructions += [Instruction(Op.END), *[NOTHING] * SHADOW]
     if len(instructions) > PROGRAM_WORDS:
-        raise ValueError(
-            f"the design must fit into {PROGRAM_WORDS} instructions, but takes {len(instructions)}"
+        raise TooLargeError(
+            f"it takes {len(instructions):,} instructions and there are {PROGRAM_WORDS:,}"
         )
     words = [0] * (1 + max(word.values()))
     for value, number in (low.constants | low.init).items():

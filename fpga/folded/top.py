@@ -12,7 +12,11 @@ from .image import FlashPins, Loader
 from .isa import INSTRUCTION_BITS
 from .ram import SinglePort
 
-__all__ = ["FoldedTop"]
+__all__ = ["FOLDED_BAUD", "FoldedTop"]
+
+#: Rate of the serial port, Bd: at 30 MHz a byte lasts 31,250 cycles, in which the design takes two
+#: of its own if it has no more than 15,600 instructions.
+FOLDED_BAUD = 9600
 
 
 class FoldedTop(wiring.Component):

@@ -15,9 +15,11 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 import fpga.bitstream as flow
-from fpga.bitstream import BuildError, Report, build, overfull, read_report, slowest, wanders
+from fpga import programs
+from fpga.bitstream import Report, build, overfull, read_report, slowest, wanders
 from fpga.board_top import BoardTop
 from fpga.boards import BOARDS
+from fpga.programs import BuildError
 
 ULX3S, ICEBREAKER = BOARDS["ulx3s-85f"], BOARDS["icebreaker"]
 
@@ -102,7 +104,7 @@ def test_build_makes_the_same_bits_twice(board, clock, tmp_path):
 
 def test_build_refuses_too_many_registers_before_synthesis(tmp_path, monkeypatch):
     """An empty design has a few, too."""
-    monkeypatch.setattr(flow, "_command", lambda tool: ["synthesis", "must", "not", "begin"])
+    monkeypatch.setattr(flow, "command_line", lambda tool: ["synthesis", "must", "not", "begin"])
     with pytest.raises(
         BuildError,
         match=r"^the design must fit into icebreaker, but its registers have 5,[23]\d\d bits "
@@ -191,7 +193,7 @@ def test_build_says_what_a_tool_said(tool, tmp_path, monkeypatch):
 
 
 def test_build_gives_a_router_up_that_comes_to_no_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(flow, "_LOOK", 0.1)
+    monkeypatch.setattr(programs, "LOOK", 0.1)
     run = fake(
         tmp_path,
         monkeypatch,
@@ -238,8 +240,8 @@ def test_build_says_that_a_tool_died(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("tool", ["yosys", "nextpnr-ecp5", "ecppack", "nextpnr-ice40", "icepack"])
 def test_build_says_which_tool_is_missing(tool, tmp_path, monkeypatch):
-    package, function = flow._WHEELS[tool]
-    monkeypatch.setitem(flow._WHEELS, tool, ("no_such_" + package, function))
+    package, function = programs.WHEELS[tool]
+    monkeypatch.setitem(programs.WHEELS, tool, ("no_such_" + package, function))
     monkeypatch.setenv("PATH", str(tmp_path))
     board = ULX3S if tool in ("nextpnr-ecp5", "ecppack") else ICEBREAKER
     wanted = f"^{tool} must be installed: pip install 'crossforge\\[fpga\\]'$"

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a design to the program that does what it does, cycle by cycle."""
+
+import tempfile
+from pathlib import Path
+
+from amaranth import *
+from amaranth.back import rtlil
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..programs import BuildError, command_line, failure, run_tool
+from .isa import WORD_BITS, Program
+from .lower import lower
+from .netlist import SCRIPT, read_netlist
+from .schedule import compile_steps
+
+__all__ = ["fold"]
+
+
+class _Resetless(wiring.Component):
+    """A design whose registers begin with their values, and have no reset."""
+
+    i: In(WORD_BITS)
+    o: Out(WORD_BITS)
+    clk: In(1)
+
+    def __init__(self, design):
+        self.design = design
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        m.domains.sync = ClockDomain(reset_less=True)
+        m.submodules.design = design = self.design
+        m.d.comb += [
+            ClockSignal().eq(self.clk),
+            Value.cast(design.i).eq(self.i),
+            self.o.eq(Value.cast(design.o)),
+        ]
+        return m
+
+
+def fold(design: wiring.Component, folder=None) -> Program:
+    """Return the program of a design with one input, ``i``, and one output, ``o``.
+
+    Parameters
+    ----------
+    design : wiring.Component
+        Both members have 32 bits at most. One clock, memories with one write port.
+    folder : path-like, optional
+        Keeps netlist and log of yosys.
+
+    Raises
+    ------
+    BuildError
+        If yosys is missing, or does not accept the design.
+    ValueError
+        If the design does not fit the core, or has what cannot be folded.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        kept = Path(temporary if folder is None else folder)
+        kept.mkdir(parents=True, exist_ok=True)
+        # not for simulation: memories then show what nobody may read
+        text = rtlil.convert(_Resetless(design), name="top", emit_src=False, platform="folded")
+        (kept / "top.il").write_text(text)
+        (kept / "top.ys").write_text("\n".join([*SCRIPT, ""]))
+        command = [*command_line("yosys"), "-q", "-l", "yosys.log", "top.ys"]
+        if run_tool(command, kept, kept / "yosys.out")[0]:
+            raise BuildError(failure("yosys", kept))
+        return compile_steps(lower(read_netlist(kept / "top.json")))

@@ -66,10 +66,17 @@ def verilate(
     return made
 
 
-def _compile(verilog: Path, name: str, source: Path, folder: Path, shared: bool, define: str) -> None:
+def _compile(
+    verilog: Path, name: str, source: Path, folder: Path, shared: bool, define: str
+) -> None:
     command = ["verilator", "--cc", "--exe", "--build", "-O3", "-j", "2", "-o", "board"]
     command += ["-Wno-fatal", "-Wno-lint", "-Wno-UNOPTFLAT", "--top-module", name]
-    command += ["--Mdir", str(folder), "-CFLAGS", f"-O2 {'-fPIC' * shared} {f'-D{define}' * bool(define)}"]
+    command += [
+        "--Mdir",
+        str(folder),
+        "-CFLAGS",
+        f"-O2 {'-fPIC' * shared} {f'-D{define}' * bool(define)}",
+    ]
     command += ["-LDFLAGS", "-shared"] * shared
     done = subprocess.run(
         [*command, str(verilog), str(source)], capture_output=True, text=True, check=False

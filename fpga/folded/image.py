@@ -7,13 +7,14 @@ from amaranth.lib.wiring import In, Out
 
 from .isa import INSTRUCTION_BITS, MEMORY_WORDS, PROGRAM_WORDS, WORD_BITS, WORDS, Program
 
-__all__ = ["IMAGE_ADDRESS", "IMAGE_BYTES", "FlashPins", "Loader", "image"]
+__all__ = ["IMAGE_ADDRESS", "SIZES", "FlashPins", "Loader", "image"]
 
 #: Where the image lies: behind the bitstream, which takes 104,090 bytes on a UP5K.
 IMAGE_ADDRESS = 1 << 17
-#: Pieces of 16 bits, lower ones first: words, memories, instructions, and the sum of all.
-_PIECES = (2 * WORDS, MEMORY_WORDS, 3 * PROGRAM_WORDS, 1)
-IMAGE_BYTES = 2 * sum(_PIECES)
+#: Words, memory and instructions of the core.
+SIZES = (WORDS, MEMORY_WORDS, PROGRAM_WORDS)
+#: Pieces of 16 bits, lower ones first, in each of them, and in the sum of all that ends an image.
+_PIECES = (WORD_BITS // 16, 1, INSTRUCTION_BITS // 16, 1)
 #: Cycles between waking the flash memory up and asking it: 30 us at most (Winbond W25Q128JV,
 #: tRES1 3 us), at 30 MHz.
 _WAKE = 1024
@@ -21,15 +22,16 @@ _WAKE = 1024
 FlashPins = wiring.Signature({"cs": Out(1), "clk": Out(1), "copi": Out(1), "cipo": In(1)})
 
 
-def image(program: Program) -> bytes:
+def image(program: Program, sizes=SIZES) -> bytes:
     """Return what the flash memory holds at :data:`IMAGE_ADDRESS`."""
+    words, memory, instructions = sizes
 
     def padded(values, n):
         return [*values, *[0] * (n - len(values))]
 
-    pieces = [v >> k & 0xFFFF for v in padded(program.words, WORDS) for k in (0, 16)]
-    pieces += padded(program.memory, MEMORY_WORDS)
-    codes = padded([i.encode() for i in program.instructions], PROGRAM_WORDS)
+    pieces = [v >> k & 0xFFFF for v in padded(program.words, words) for k in (0, 16)]
+    pieces += padded(program.memory, memory)
+    codes = padded([i.encode() for i in program.instructions], instructions)
     pieces += [c >> k & 0xFFFF for c in codes for k in (0, 16, 32)]
     pieces.append(-sum(pieces) & 0xFFFF)
     return b"".join(p.to_bytes(2, "little") for p in pieces)
@@ -37,6 +39,11 @@ def image(program: Program) -> bytes:
 
 class Loader(wiring.Component):
     """Read the image from a flash memory of 25 series: two cycles a bit.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Words, pieces of memory and instructions.
 
     Members
     -------
@@ -59,6 +66,10 @@ class Loader(wiring.Component):
     program: Out(1)
     done: Out(1)
 
+    def __init__(self, sizes=SIZES):
+        self.sizes = sizes
+        super().__init__()
+
     def elaborate(self, platform):
         m = Module()
         flash = self.flash
@@ -66,8 +77,8 @@ class Loader(wiring.Component):
         phase = Signal()  # the clock is high: the flash memory has read a bit, and has said one
         got, bits = Signal(16), Signal(4)
         total = Signal(16)
-        parts = Array((WORD_BITS // 16 - 1, 0, INSTRUCTION_BITS // 16 - 1, 0))
-        lasts = Array((WORDS - 1, MEMORY_WORDS - 1, PROGRAM_WORDS - 1, 0))
+        parts = Array(n - 1 for n in _PIECES)
+        lasts = Array(n - 1 for n in (*self.sizes, 1))
         kind, part = Signal(2), Signal(2)
         m.d.comb += [flash.copi.eq(out[-1]), flash.clk.eq(phase)]
         whole = Cat(got[8:], got[:8])  # bits come from the highest one on, bytes from the lowest

@@ -63,7 +63,7 @@ class Op(IntEnum):
     MUL = 13  #: ``a[:16] * b[:16]``, unsigned
     SXT = 14  #: ``a`` with its sign, bit ``width - 1``
     SHR = 15  #: ``A >> b``, then cut to ``width``
-    SHL = 16  #: ``b << a``
+    SHL = 16  #: ``b << a[:6]``
     TEST = 17  #: ``flag = a != b``; writes nothing
     SEL = 18  #: ``a if flag else b``
     SELN = 19  #: ``b if flag else a``

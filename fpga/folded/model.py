@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Golden model of the core: a program, instruction by instruction."""
 
-from .isa import LATENCY, SILENT, WORD_BITS, Op, Program
+from collections import deque
+
+from .isa import LATENCY, MEMORY_WORDS, SILENT, WORD_BITS, WORDS, Op, Program
 
 __all__ = ["CoreModel"]
 
@@ -19,25 +21,26 @@ class CoreModel:
     ----------
     words, memory : list of int
     flag : bool
-    sent : int
-        What OUT said last.
+    sent : list of int
+        What OUT said in this cycle of the design.
     """
 
     def __init__(self, program: Program):
         self.program = program
-        self.words, self.memory = list(program.words), list(program.memory)
-        self.flag, self.sent = False, 0
+        self.words = [*program.words, *[0] * (WORDS - len(program.words))]
+        self.memory = [*program.memory, *[0] * (MEMORY_WORDS - len(program.memory))]
+        self.flag = False
+        self.sent: list[int] = []
+        # what is on its way into words
+        self._late: deque[tuple[int, int] | None] = deque([None] * (LATENCY - 1))
 
-    def cycle(self, received: int) -> int:
+    def cycle(self, received: int) -> list[int]:
         """Run one cycle of the design; return what it sent."""
-        late: list[tuple[int, int] | None] = [None] * (LATENCY - 1)
+        self.sent = []
         for instruction in self.program.instructions:
             written = self._execute(instruction, received)
-            late.append(written)
-            if (done := late.pop(0)) is not None:
-                self.words[done[0]] = done[1]
-        for done in late:
-            if done is not None:
+            self._late.append(written)
+            if (done := self._late.popleft()) is not None:
                 self.words[done[0]] = done[1]
         return self.sent
 
@@ -53,9 +56,9 @@ class CoreModel:
             case Op.TEST:
                 self.flag = a != b
             case Op.STORE if self.flag:
-                self.memory[instruction.dst * 8 | a] = b & 0xFFFF
+                self.memory[(instruction.dst * 8 | a) % MEMORY_WORDS] = b & 0xFFFF
             case Op.OUT:
-                self.sent = a
+                self.sent.append(a)
         if op in SILENT:
             return None
         return instruction.dst, self._result(op, a, b, width, received) & _ONES
@@ -95,12 +98,12 @@ class CoreModel:
             case Op.SHR:
                 return a
             case Op.SHL:
-                return b << a if a < WORD_BITS else 0
+                return b << a % 64
             case Op.SEL:
                 return a if self.flag else b
             case Op.SELN:
                 return b if self.flag else a
             case Op.LOAD:
-                return self.memory[a | b]
+                return self.memory[(a | b) % MEMORY_WORDS]
         assert op is Op.IN
         return received

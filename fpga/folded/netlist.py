@@ -2,7 +2,7 @@
 """Word-level netlists: what yosys makes of a design before it becomes gates."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,8 +103,6 @@ class Netlist:
     cells : tuple of Cell
     registers : tuple of Register
     memories : tuple of Memory
-    names : dict of str to tuple of Bit
-        Of signals that have a name.
     """
 
     inputs: dict[str, tuple[Bit, ...]]
@@ -112,7 +110,6 @@ class Netlist:
     cells: tuple[Cell, ...]
     registers: tuple[Register, ...]
     memories: tuple[Memory, ...]
-    names: dict[str, tuple[Bit, ...]]
 
 
 def _bits(bits: Sequence) -> tuple[Bit, ...]:
@@ -122,11 +119,6 @@ def _bits(bits: Sequence) -> tuple[Bit, ...]:
 def _number(text: str) -> int:
     """Return a parameter of yosys' JSON, binary digits; undefined ones are 0."""
     return int(text.replace("x", "0").replace("z", "0") or "0", 2)
-
-
-def _slices(bits: Sequence, width: int) -> Iterator[Sequence]:
-    for at in range(0, len(bits), width):
-        yield bits[at : at + width]
 
 
 def read_netlist(path) -> Netlist:
@@ -166,14 +158,12 @@ def read_netlist(path) -> Netlist:
     sides = {"input": {}, "output": {}}
     for name, port in module["ports"].items():
         sides[port["direction"]][name] = _bits(port["bits"])
-    names = {name: _bits(net["bits"]) for name, net in module["netnames"].items()}
     return Netlist(
         sides["input"],
         sides["output"],
         tuple(cells),
         tuple(registers),
         tuple(memories),
-        names,
     )
 
 
@@ -190,18 +180,15 @@ def _memory(name, parameters, ports) -> Memory:
         tuple(values >> (k * width) & ((1 << width) - 1) for k in range(size)),
         width,
         tuple(
-            ReadPort(address, data, enable, bool(clocked >> k & 1), bool(transparent >> k & 1))
-            for k, (address, data, enable) in enumerate(
-                zip(
-                    _slices(ports["RD_ADDR"], abits),
-                    _slices(ports["RD_DATA"], width),
-                    ports["RD_EN"],
-                    strict=True,
-                )
+            ReadPort(
+                ports["RD_ADDR"][k * abits : (k + 1) * abits],
+                ports["RD_DATA"][k * width : (k + 1) * width],
+                ports["RD_EN"][k],
+                bool(clocked >> k & 1),
+                bool(transparent >> k & 1),
             )
-        )
-        if reads
-        else (),
+            for k in range(reads)
+        ),
         tuple(
             WritePort(ports["WR_ADDR"], ports["WR_DATA"], ports["WR_EN"])
             for _ in range(_number(parameters["WR_PORTS"]))

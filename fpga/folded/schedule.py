@@ -5,8 +5,20 @@ import heapq
 from collections import defaultdict
 from collections.abc import Iterator
 
-from .isa import LATENCY, NOTHING, PROGRAM_WORDS, SHADOW, SILENT, WORDS, Instruction, Op, Program, TooLargeError
-from .lower import Lowered, Operand, Step
+from .isa import (
+    LATENCY,
+    NOTHING,
+    PROGRAM_WORDS,
+    SHADOW,
+    SILENT,
+    WORDS,
+    Instruction,
+    Op,
+    Program,
+    TooLargeError,
+)
+from .lower import Lowered
+from .values import Operand, Step
 
 __all__ = ["compile_steps"]
 
@@ -89,7 +101,7 @@ class _Graph:
         for values in by_memory.values():
             for store in (v for v in values if self.steps[v].op is Op.STORE):
                 for load in (v for v in values if self.steps[v].op is Op.LOAD):
-                    if load in self.lowered.after_store:
+                    if self.steps[load].late:
                         self.edge(store, load)
                     else:
                         self.edge(load, store)
@@ -127,8 +139,9 @@ class _Graph:
             if writer is not None and self.reaches(writer, self.readers[q]):
                 temporary = self._copy(d)
                 self.edge(temporary, writer)
-                d = Operand(temporary, 0, d.width)
-            self._write(self._copy(d), q)
+                self._write(self._copy(Operand(temporary, 0, d.width)), q)
+            else:
+                self._write(self._copy(d), q)
 
     def _write(self, step: int, q: int) -> None:
         self.writes[step], self.writer[q] = q, step
@@ -334,16 +347,12 @@ def _program(graph: _Graph, order: list[int | None], word: dict[int, int]) -> Pr
             instructions.append(NOTHING)
         elif item < 0:
             a, b = low.tests[-1 - item]
-            instructions.append(
-                Instruction(Op.TEST, 0, word[a.value], word[b], a.shift, a.width)
-            )
+            instructions.append(Instruction(Op.TEST, 0, word[a.value], word[b], a.shift, a.width))
         else:
             step = graph.steps[item]
             a, b = step.a, step.b
             dst = word.get(item, 0) if step.op not in SILENT else step.base // 8
-            instructions.append(
-                Instruction(step.op, dst, word[a.value], word[b], a.shift, a.width)
-            )
+            instructions.append(Instruction(step.op, dst, word[a.value], word[b], a.shift, a.width))
     # what the last step writes can be read by the first one
     instructions += [NOTHING] * (LATENCY - SHADOW - 2)
     instructions += [Instruction(Op.END), *[NOTHING] * SHADOW]

@@ -1,0 +1,365 @@
+# amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
+"""A folded design does in each of its cycles what the design does, bit for bit."""
+
+import random
+import re
+from dataclasses import replace
+from itertools import count, pairwise
+
+import pytest
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory as AmaranthMemory
+from amaranth.lib.wiring import In, Out
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cosim.bench import simulate
+from fpga.folded.fold import fold
+from fpga.folded.isa import (
+    LATENCY,
+    SHADOW,
+    SILENT,
+    WORDS,
+    Instruction,
+    Op,
+    TooLargeError,
+    decode,
+)
+from fpga.folded.lower import lower
+from fpga.folded.model import CoreModel
+from fpga.folded.netlist import Cell, Memory, Netlist, ReadPort, Register, WritePort
+from fpga.folded.schedule import compile_steps
+
+# --- single cells, against what RTLIL says that they do
+
+
+def integer(value, width, signed):
+    return value - (1 << width) if signed and value >> (width - 1) & 1 else value
+
+
+def meaning(kind, a, b, s, wide):
+    """Return Y of a cell; ``a`` and ``b`` are numbers, extended as the cell wants it."""
+    match kind:
+        case "$and":
+            return a & b
+        case "$or":
+            return a | b
+        case "$xor":
+            return a ^ b
+        case "$add":
+            return a + b
+        case "$sub":
+            return a - b
+        case "$mul":
+            return a * b
+        case "$eq":
+            return a == b
+        case "$ne":
+            return a != b
+        case "$lt":
+            return a < b
+        case "$le":
+            return a <= b
+        case "$gt":
+            return a > b
+        case "$ge":
+            return a >= b
+        case "$shl":
+            return a << b
+        case "$shr":
+            return (a & ((1 << wide) - 1)) >> b
+        case "$sshr" | "$shift":
+            return a >> b
+        case "$not":
+            return ~a
+        case "$neg":
+            return -a
+        case "$logic_not":
+            return a == 0
+        case "$reduce_or" | "$reduce_bool":
+            return a != 0
+        case "$reduce_and":
+            return a & ((1 << wide) - 1) == (1 << wide) - 1
+        case "$mux":
+            return b if s else a
+    raise AssertionError(kind)
+
+
+UNARY = ["$not", "$neg", "$logic_not", "$reduce_or", "$reduce_bool", "$reduce_and"]
+COMPARED = ["$lt", "$le", "$gt", "$ge"]
+SHIFTED = ["$shl", "$shr", "$sshr", "$shift"]
+BINARY = ["$and", "$or", "$xor", "$add", "$sub", "$mul", "$eq", "$ne", *COMPARED, *SHIFTED]
+
+
+def registers(numbers):
+    """Return registers that keep numbers, and the wires of each."""
+    wires = count(2)
+    bits = [tuple(next(wires) for _ in range(width)) for _, width in numbers]
+    made = tuple(
+        Register(q, q, tuple(number >> k & 1 for k in range(width)))
+        for q, (number, width) in zip(bits, numbers, strict=True)
+    )
+    return made, bits, wires
+
+
+def run(netlist, received=(0,)):
+    core = CoreModel(compile_steps(lower(netlist)))
+    return [core.cycle(x)[0] for x in received]
+
+
+@pytest.mark.parametrize("kind", [*UNARY, *BINARY, "$mux"])
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_cell_does_what_rtlil_says(kind, data):
+    draw = data.draw
+    widest = 32 if kind in COMPARED else 70
+    width_a, width_b, width = (draw(st.integers(1, widest)) for _ in range(3))
+    if kind == "$mux":
+        width_b = width = width_a
+    if kind in SHIFTED:
+        width_b = min(width_b, 7)
+    signed = draw(st.booleans()) and kind != "$mux"
+
+    # words often have a meaning: all ones, one, the sign alone
+    def word(n):
+        special = st.sampled_from([0, 1, (1 << n) - 1, 1 << (n - 1)])
+        return draw(st.one_of(special, st.integers(0, (1 << n) - 1)))
+
+    a, b, s = word(width_a), word(width_b), draw(st.integers(0, 1))
+    if kind in ("$eq", "$ne") and draw(st.booleans()):
+        b = a & ((1 << width_b) - 1)
+    made, (bits_a, bits_b, bits_s), wires = registers([(a, width_a), (b, width_b), (s, 1)])
+    y = tuple(next(wires) for _ in range(width))
+    ports = {"A": bits_a, "Y": y}
+    if kind not in UNARY:
+        ports["B"] = bits_b
+    if kind == "$mux":
+        ports["S"] = bits_s
+    b_signed = signed and kind not in SHIFTED
+    at = draw(st.integers(0, width - 1))
+    seen = y[at : at + 32]
+    cell = Cell(kind, ports, (signed, b_signed))
+    netlist = Netlist({}, {"o": seen}, (cell,), made, ())
+    wide = max(width, width_a) if kind in SHIFTED else width_a
+    number_a, number_b = integer(a, width_a, signed), integer(b, width_b, b_signed)
+    want = int(meaning(kind, number_a, number_b, s, wide)) & ((1 << width) - 1)
+    assert run(netlist) == [want >> at & ((1 << len(seen)) - 1)]
+
+
+@given(
+    width=st.integers(1, 40),
+    choices=st.integers(1, 5),
+    chosen=st.integers(0, 5),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=60, deadline=None)
+def test_one_of_several_is_chosen(width, choices, chosen, seed):
+    rng = random.Random(seed)
+    values = [rng.getrandbits(width) for _ in range(choices + 1)]
+    hot = 1 << chosen if chosen < choices else 0
+    numbers = [(values[0], width), *[(v, width) for v in values[1:]], (hot, choices)]
+    made, bits, wires = registers(numbers)
+    y = tuple(next(wires) for _ in range(width))
+    b = tuple(bit for part in bits[1:-1] for bit in part)
+    cell = Cell("$pmux", {"A": bits[0], "B": b, "S": bits[-1], "Y": y}, (False, False))
+    want = values[1 + chosen] if chosen < choices else values[0]
+    assert run(Netlist({}, {"o": y[:32]}, (cell,), made, ())) == [want & 0xFFFFFFFF]
+
+
+@given(order=st.permutations(range(5)), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_registers_follow_each_other_in_any_order(order, seed):
+    rng = random.Random(seed)
+    numbers = [(rng.getrandbits(6), 6) for _ in order]
+    made, bits, _ = registers(numbers)
+    turned = tuple(replace(r, d=bits[k]) for r, k in zip(made, order, strict=True))
+    values = [n for n, _ in numbers]
+    out = tuple(bit for part in bits for bit in part)
+    got = run(Netlist({}, {"o": out}, (), turned, ()), (0,) * 4)
+    for seen in got:
+        assert seen == sum(v << (6 * k) for k, v in enumerate(values))
+        values = [values[k] for k in order]
+
+
+@pytest.mark.parametrize("clocked", [False, True])
+@pytest.mark.parametrize("transparent", [False, True])
+@pytest.mark.parametrize("width", [5, 16, 20])
+def test_memory_reads_what_was_there_or_what_comes(clocked, transparent, width):
+    rng = random.Random(width)
+    init = tuple(rng.getrandbits(width) for _ in range(11))
+    enable = (26,) * 3 + (27,) * (width - 3)  # two parts that are written alone
+    wires = tuple(range(100, 100 + width))
+    i = tuple(range(2, 34))
+    read = ReadPort(i[:4], wires, i[26] if clocked else 1, clocked, transparent and clocked)
+    data = tuple(i[4 + k % 20] for k in range(width))
+    write = WritePort(i[:4], data, tuple(2 + e for e in enable))
+    memory = Memory("m", init, width, (read,), (write,))
+    netlist = Netlist({"i": i}, {"o": wires}, (), (), (memory,))
+    words, seen = list(init), 0
+    inputs = [rng.getrandbits(32) & ~15 | rng.randrange(11) for _ in range(60)]
+    got = run(netlist, inputs)
+    for x, found in zip(inputs, got, strict=True):
+        at = x & 15
+        now = words[at]
+        value = sum((x >> (4 + k % 20) & 1) << k for k in range(width))
+        mask = sum((x >> e & 1) << k for k, e in enumerate(enable))
+        fresh = now & ~mask | value & mask
+        assert found == (seen if clocked else now)
+        if x >> 26 & 1:
+            seen = fresh if transparent else now
+        words[at] = fresh
+
+
+def test_what_cannot_be_folded_is_refused():
+    made, bits, wires = registers([(0, 40), (0, 40)])
+    y = (next(wires),)
+
+    def cell(kind, *signed):
+        return Cell(kind, {"A": bits[0], "B": bits[1], "Y": y}, signed or (False, False))
+
+    for wrong, message in (
+        (cell("$lt"), "compare 32 bits at most, not 2 words"),
+        (cell("$shift", False, True), "shift by a number without sign"),
+        (cell("$div"), r"cells that can be folded, not a \$div"),
+    ):
+        with pytest.raises(ValueError, match=f"^the design must (have )?{message}$"):
+            run(Netlist({}, {"o": y}, (wrong,), made, ()))
+    for inputs, outputs, message in (
+        ({"x": (2,)}, {}, "^the design must have inputs i, clk and rst, not x$"),
+        ({}, {"y": (1,)}, "^the design must have one output, o, not y$"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run(Netlist(inputs, outputs, (), (), ()))
+
+
+def test_what_does_not_fit_is_refused_with_the_arithmetic():
+    made, bits, _ = registers([(k, 12) for k in range(WORDS)])
+    chain = tuple(replace(r, d=bits[k - 1]) for k, r in enumerate(made))
+    message = "^its constants and registers take 1,793 words and there are 1,792$"
+    with pytest.raises(TooLargeError, match=message):
+        run(Netlist({}, {"o": bits[0]}, (), chain, ()))
+    memory = Memory("m", (0,) * 9000, 17, (), (WritePort((0,) * 14, (0,) * 17, (1,) * 17),))
+    message = "^its memories take 32,768 words of 16 bits and there are 16,384$"
+    with pytest.raises(TooLargeError, match=message):
+        run(Netlist({}, {"o": (0,)}, (), (), (memory,)))
+
+
+# --- whole designs, through yosys
+
+
+class Mixed(wiring.Component):
+    """Registers, a memory and a lot of logic by chance."""
+
+    i: In(32)
+    o: Out(32)
+
+    def __init__(self, seed):
+        self.seed = seed
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        rng = random.Random(self.seed)
+        shapes = [Shape(n, rng.random() < 0.4) for n in (1, 1, 2, 5, 8, 16, 17, 32, 40, 64)]
+        state = [Signal(shape, name=f"state_{k}") for k, shape in enumerate(shapes)]
+        clocked = rng.random() < 0.5
+        m.submodules.memory = memory = AmaranthMemory(
+            shape=rng.choice([5, 16, 20, 40]), depth=rng.choice([4, 16]), init=[1, 2, 3]
+        )
+        write = memory.write_port()
+        read = memory.read_port(
+            domain="sync" if clocked else "comb",
+            transparent_for=(write,) if clocked and rng.random() < 0.5 else (),
+        )
+        known = [self.i[:12], self.i[12:], self.i[5:9], *state, read.data]
+        m.d.comb += read.addr.eq(rng.choice(state))
+        for k in range(120):
+            value = self._expression(rng, *(rng.choice(known) for _ in range(3)))
+            signal = Signal(Shape(min(len(value), 64), value.shape().signed), name=f"comb_{k}")
+            m.d.comb += signal.eq(value)
+            known.append(signal)
+        for signal in state:
+            with m.Switch(rng.choice(known)[:2]):
+                with m.Case(0):
+                    m.d.sync += signal.eq(rng.choice(known))
+                with m.Case(1):
+                    m.d.sync += signal[: (len(signal) + 1) // 2].eq(rng.choice(known))
+                with m.Default():
+                    m.d.sync += signal.eq(rng.choice([signal, *known]))
+        if clocked:
+            m.d.comb += read.en.eq(rng.choice(known)[0])
+        m.d.comb += [
+            write.addr.eq(rng.choice(known)),
+            write.data.eq(rng.choice(known)),
+            write.en.eq(rng.choice(known)[0]),
+        ]
+        out = 0
+        for signal in [*state, read.data, *known[-20:]]:
+            out = out ^ signal.as_unsigned()[:32] ^ signal.as_unsigned()[32:]
+        m.d.comb += self.o.eq(out)
+        return m
+
+    def _expression(self, rng, a, b, c):
+        few = rng.choice([7, 16, 18])
+        return rng.choice([
+            lambda: a + b,
+            lambda: a - b,
+            lambda: a & b,
+            lambda: a | b,
+            lambda: a ^ b,
+            lambda: Mux(c.any(), a, b),
+            lambda: Cat(a, b)[: rng.randrange(1, 40)],
+            lambda: a == b,
+            lambda: a[:20] < b[:20],
+            lambda: a[:30].as_signed() >= b[:30].as_signed(),
+            lambda: a[:18].as_signed() * b[:few].as_signed(),
+            lambda: a[:18] * b[:14],
+            lambda: a >> b[:4],
+            lambda: a[:40] << b[:3],
+            lambda: ~a,
+            lambda: a.any() | b.all(),
+            lambda: -a,
+            lambda: a.bit_select(b[:4], 3),
+        ])()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(12))
+def test_folded_design_is_the_design(seed):
+    rng = random.Random(seed)
+    inputs = [rng.getrandbits(32) for _ in range(100)]
+    want = []
+
+    def drive(pins):
+        for x in inputs:
+            pins["i"] = x
+            yield
+            want.append(pins["o"])
+
+    simulate(Mixed(seed), drive)
+    core = CoreModel(program := fold(Mixed(seed)))
+    assert [core.cycle(x)[0] for x in inputs] == want[: len(inputs)]
+    assert_nobody_reads_too_early(program)
+
+
+def assert_nobody_reads_too_early(program):
+    """Check that no word is read while it is on its way to block RAM, or written there."""
+    code = program.instructions
+    assert [k for k, i in enumerate(code) if i.op is Op.END] == [len(code) - 1 - SHADOW]
+    written = {}
+    for k, i in enumerate((*code, *code[:LATENCY])):
+        for word in (i.a, i.b):
+            assert k - written.get(word, -LATENCY) >= LATENCY or word == 0
+        if i.op not in SILENT:
+            written[i.dst] = k
+    assert not any(a.op is Op.STORE and b.op is Op.LOAD for a, b in pairwise(code))
+
+
+def test_instruction_is_what_was_encoded():
+    every = Instruction(Op.GTS, 1791, 1024, 513, 31, 32)
+    assert decode(every.encode()) == every
+    assert every.encode() == 12 | 31 << 5 | 0 << 10 | 1791 << 15 | 1024 << 26 | 513 << 37
+    with pytest.raises(ValueError, match=re.escape("a field must be of 11 bits, not 2048")):
+        Instruction(Op.CAT, 2048).encode()

@@ -1,0 +1,217 @@
+# amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
+"""The core does what its model does, and begins with what the flash memory holds."""
+
+import random
+
+import pytest
+from amaranth.hdl import Module, Mux
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from cosim.bench import simulate
+from fpga.folded.core import Core
+from fpga.folded.image import IMAGE_ADDRESS, Loader, image
+from fpga.folded.isa import NOTHING, SHADOW, Instruction, Op, Program
+from fpga.folded.model import CoreModel
+from fpga.folded.ram import SinglePort
+
+#: Words that programs use, those that they write, and numbers that make a difference.
+USED, WRITTEN = 40, 12
+SPECIAL = (1, 2, 31, 32, 33, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFF, 0x10000)
+
+
+class Machine(wiring.Component):
+    """The core with its memories, which are written from outside while it does not run."""
+
+    def __init__(self):
+        super().__init__({
+            "run": In(1),
+            "at": In(14),
+            "data": In(48),
+            "word": In(1),
+            "memory": In(1),
+            "program": In(1),
+            "i": In(32),
+            "taken": Out(1),
+            "o": Out(32),
+            "sent": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.core = core = Core()
+        m.submodules.program = program = SinglePort(48)
+        m.submodules.memory = memory = SinglePort(16)
+        m.d.comb += [
+            core.run.eq(self.run),
+            program.address.eq(Mux(self.run, core.pc, self.at)),
+            program.w_data.eq(self.data),
+            program.w_en.eq(self.program),
+            core.instruction.eq(program.r_data),
+            memory.address.eq(Mux(self.run, core.address, self.at)),
+            memory.w_data.eq(Mux(self.run, core.w_data, self.data)),
+            memory.w_en.eq(core.w_en | self.memory),
+            core.r_data.eq(memory.r_data),
+            core.word.eq(self.at),
+            core.word_data.eq(self.data),
+            core.word_en.eq(self.word),
+            core.i.eq(self.i),
+            self.taken.eq(core.taken),
+            self.o.eq(core.o),
+            self.sent.eq(core.sent),
+        ]
+        return m
+
+
+def program_by_chance(seed):
+    rng = random.Random(seed)
+    code = []
+    for k in range(600):
+        op = Op.OUT if k % 2 else rng.choice([op for op in Op if op is not Op.END])
+        if op is Op.LOAD and code and code[-1].op is Op.STORE:
+            continue
+        a, b, dst = rng.randrange(1, USED), rng.randrange(1, USED), rng.randrange(1, WRITTEN)
+        width, shift = rng.choice([1, 5, 16, 31, 32, 32]), rng.choice([0, 0, 7, 31])
+        if op is Op.OUT:
+            a, width, shift = rng.randrange(1, WRITTEN), 32, 0
+        elif op is Op.STORE:  # where LOAD comes, too
+            dst, width = rng.randrange(2), 2
+        elif op is Op.LOAD:
+            b, width = rng.randrange(USED, USED + 2), 2
+        code.append(Instruction(op, dst, a, b, shift, width))
+    code += [Instruction(Op.END), *[NOTHING] * SHADOW]
+    words = [0, *(rng.choice([*SPECIAL, rng.getrandbits(32)]) for _ in range(1, USED)), 0, 8]
+    return Program(tuple(code), tuple(words), tuple(rng.getrandbits(16) for _ in range(16)))
+
+
+def run_core(program, received):
+    """Return what OUT said in each cycle of the design, one for each of ``received``."""
+    said = [[] for _ in received]
+
+    def drive(pins):
+        for kind, values in (
+            ("word", program.words),
+            ("memory", program.memory),
+            ("program", [i.encode() for i in program.instructions]),
+        ):
+            for at, value in enumerate(values):
+                pins["at"], pins["data"], pins[kind] = at, value, 1
+                yield
+            pins[kind] = 0
+        yield
+        yield
+        pins["run"] = 1
+        each = len(program.instructions)
+        for _ in range(5):  # from the program counter to OUT
+            yield
+        for k, x in enumerate(received):
+            pins["i"] = x
+            for _ in range(each):
+                yield
+                if pins["sent"]:
+                    said[k].append(pins["o"])
+
+    simulate(Machine(), drive)
+    return said
+
+
+def run_model(program, received):
+    model = CoreModel(program)
+    return [model.cycle(x) for x in received]
+
+
+def bench_core(seeds=range(4)):
+    for seed in seeds:
+        rng = random.Random(seed)
+        received = [rng.getrandbits(32) for _ in range(6)]
+        program = program_by_chance(seed)
+        assert run_core(program, received) == run_model(program, received)
+
+
+def test_core_equals_its_model():
+    bench_core()
+
+
+@pytest.mark.parametrize("op", [op for op in Op if op not in (Op.OUT, Op.END)])
+def test_every_instruction_changes_what_comes_out(op):
+    """Programs without it come to something else: the test above would notice a wrong one."""
+    program = program_by_chance(1)
+    less = tuple(NOTHING if i.op is op else i for i in program.instructions)
+    assert op in {i.op for i in program.instructions}
+    received = [7, 8]
+    without = Program(less, program.words, program.memory)
+    assert run_model(without, received) != run_model(program, received)
+
+
+# --- the flash memory
+
+SIZES = (3, 4, 5)
+CODE = tuple(Instruction(Op(k + 3), 100 * k, 7, 2000, 31, 5) for k in range(4))
+PROGRAM = Program(CODE, (0x12345678, 0xFFFFFFFF), (0xABCD, 1, 0x8000))
+
+
+def run_loader(content):
+    """Return what the loader writes of a flash memory that holds ``content`` at its place."""
+    wrote, asked = [], []
+    state = {"bits": [], "clk": 0}
+
+    def flash(pins):
+        if not pins["flash.cs"]:
+            if state["bits"]:
+                asked.append(state["bits"])
+            state["bits"] = []
+        elif pins["flash.clk"] and not state["clk"]:
+            state["bits"].append(pins["flash.copi"])
+        elif state["clk"] and not pins["flash.clk"] and len(state["bits"]) >= 32:
+            at = len(state["bits"]) - 32
+            byte = content[at // 8] if at // 8 < len(content) else 0xFF
+            pins["flash.cipo"] = byte >> (7 - at % 8) & 1
+        state["clk"] = pins["flash.clk"]
+
+    def drive(pins):
+        for _ in range(1024 + 200 + 16 * len(content) + 50):
+            yield
+            flash(pins)
+            for name in ("word", "memory", "program"):
+                if pins[name]:
+                    wrote.append((name, pins["at"], pins["piece"]))
+        asked.append(state["bits"])
+        wrote.append(("done", pins["done"], 0))
+
+    simulate(Loader(SIZES), drive)
+    return wrote, asked
+
+
+def bench_loader():
+    wrote, asked = run_loader(image(PROGRAM, SIZES))
+    words = [(n, at, v >> 16) for n, at, v in wrote if n == "word"]
+    assert words == [("word", 0, 0x12345678), ("word", 1, 0xFFFFFFFF), ("word", 2, 0)]
+    pieces = [(at, v >> 32) for n, at, v in wrote if n == "memory"]
+    assert pieces == [(0, 0xABCD), (1, 1), (2, 0x8000), (3, 0)]
+    code = [(at, v) for n, at, v in wrote if n == "program"]
+    assert code == [*((k, i.encode()) for k, i in enumerate(CODE)), (4, 0)]
+    assert wrote[-1] == ("done", 1, 0)
+    wake, read = (sum(b << k for k, b in enumerate(reversed(bits[:32]))) for bits in asked[:2])
+    assert (wake, len(asked[0])) == (0xAB, 8), "release from power-down"
+    assert read == 0x03 << 24 | IMAGE_ADDRESS
+
+
+def test_loader_writes_what_the_flash_memory_holds():
+    bench_loader()
+
+
+@pytest.mark.parametrize("at", [0, 13, 30, -1])
+def test_loader_is_not_done_with_a_damaged_image(at):
+    content = bytearray(image(PROGRAM, SIZES))
+    content[at] ^= 0x10
+    wrote, _ = run_loader(bytes(content))
+    assert wrote[-1] == ("done", 0, 0)
+
+
+def test_loader_is_not_done_without_an_image():
+    wrote, _ = run_loader(b"")
+    assert wrote[-1] == ("done", 0, 0)
+
+
+BENCHES = [bench_core, bench_loader]

@@ -16,17 +16,16 @@ from fpga.board_top import BoardTop
 from fpga.boards import BOARDS, Board
 from fpga.capacity import Need, cells_part, refuse_if_too_large
 from fpga.emulator import layouts
-from fpga.folded.design import FoldedDesign
-from fpga.folded.fold import fold
+from fpga.folded.fold import fold_chip
 from fpga.folded.image import IMAGE_ADDRESS, image
-from fpga.folded.isa import MEMORY_WORDS, PROGRAM_WORDS, WORDS, Program, TooLargeError
+from fpga.folded.isa import MEMORY_WORDS, PROGRAM_WORDS, WORDS
 from fpga.folded.top import FOLDED_BAUD, FoldedTop
 from fpga.top import Top
 from golden.controllers import CONTROLLERS
 
 from .checkpoint import write_atomically
 
-__all__ = ["bitstream", "figures", "load_commands", "program_of", "report", "top_of"]
+__all__ = ["bitstream", "figures", "load_commands", "report", "top_of"]
 
 
 def top_of(preset: str, board: Board, lanes: int | None = None, clock: int | None = None):
@@ -55,25 +54,6 @@ def top_of(preset: str, board: Board, lanes: int | None = None, clock: int | Non
     refuse_if_too_large(need, board, "choose another --preset or a larger board")
     megahertz = board.check_clock(clock)
     return Top(chip, hw, megahertz * 1_000_000, baud_at(megahertz))
-
-
-def program_of(preset: str, board: Board, lanes: int | None, folder: Path) -> Program:
-    """Return the program of a preset for a board that chips are folded for.
-
-    Raises
-    ------
-    ValueError
-        If it cannot fit.
-    """
-    controller = CONTROLLERS[preset]
-    try:
-        return fold(FoldedDesign(controller.chip, controller.hardware(lanes)), folder)
-    except TooLargeError as error:
-        name = "-".join(map(str, controller.chip.layers))
-        raise ValueError(
-            f"{name} must fit into {board.name}, but {error}: choose another --preset, fewer "
-            "--lanes or a larger board"
-        ) from None
 
 
 def baud_at(clock: int) -> int:
@@ -123,16 +103,22 @@ def bitstream(
     chosen = BOARDS[board]
     clock = chosen.check_clock(clock)
     folder = Path("build", "fpga", f"{board}-{preset}") if folder is None else Path(folder)
+    if chosen.folded:
+        design = FoldedTop(clock * 1_000_000, FOLDED_BAUD)
+    else:
+        design = top_of(preset, chosen, lanes, clock)
+    seconds, program = 0.0, None
     with _Phases(quiet) as phases:
-        if not chosen.folded:
-            top = BoardTop(top_of(preset, chosen, lanes, clock), chosen, clock)
-            return build(chosen, top, folder, clock=clock, seed=seed, progress=phases.begin)
-        phases.begin("fold")
-        begin = time.perf_counter()
-        program = program_of(preset, chosen, lanes, folder / "fold")
-        seconds = time.perf_counter() - begin
-        top = BoardTop(FoldedTop(clock * 1_000_000, FOLDED_BAUD), chosen, clock)
+        if chosen.folded:
+            phases.begin("fold")
+            begin = time.perf_counter()
+            controller = CONTROLLERS[preset]
+            program = fold_chip(controller.chip, controller.hardware(lanes), folder / "fold")
+            seconds = time.perf_counter() - begin
+        top = BoardTop(design, chosen, clock)
         built = build(chosen, top, folder, clock=clock, seed=seed, progress=phases.begin)
+    if program is None:
+        return built
     bits = built.bitstream.read_bytes()
     write_atomically(built.bitstream, bits.ljust(IMAGE_ADDRESS, b"\xff") + image(program))
     return replace(
@@ -209,22 +195,19 @@ def report(built: Built) -> Table:
     table.add_column("")
     for heading in ("used", "of", "%"):
         table.add_column(heading, justify="right")
-    for name, n, there in (
+    rows = [
         ("LUTs" if board.family == "ecp5" else "logic cells", used.luts, board.luts),
         ("flip-flops", used.flip_flops, board.luts),
         ("block RAMs", used.brams, board.block_rams),
         ("single-port RAMs", used.single_port_rams, board.single_port_rams),
         ("multipliers", used.dsps, board.dsps),
-    ):
+    ]
+    if built.folded:
+        sizes = (PROGRAM_WORDS, WORDS, MEMORY_WORDS)
+        for name, there in zip(("instructions", "words", "memory_words"), sizes, strict=True):
+            rows.append((name.replace("_", " "), int(built.folded[name]), there))
+    for name, n, there in rows:
         if there:
-            table.add_row(name, f"{n:,}", f"{there:,}", f"{100 * n / there:.0f}")
-    for name, words, there in (
-        ("instructions", "instructions", PROGRAM_WORDS),
-        ("words", "words", WORDS),
-        ("words of memory", "memory_words", MEMORY_WORDS),
-    ):
-        if built.folded:
-            n = built.folded[words]
             table.add_row(name, f"{n:,}", f"{there:,}", f"{100 * n / there:.0f}")
     spare = f"{100 * (built.fmax_mhz / built.clock_mhz - 1):+.0f} to spare"
     table.add_row("clock, MHz", f"{built.clock_mhz:.0f}", f"{built.fmax_mhz:.1f}", spare)

@@ -25,7 +25,7 @@ from .cosim import PRESETS as COSIM_PRESETS
 from .cosim import TIMINGS, CosimOptions, cosim, verdict
 from .diagnose import diagnose, report
 from .emulate import emulate, emulate_table
-from .emulate_options import EmulateOptions, resumed
+from .emulate_options import USUAL, EmulateOptions, resumed
 from .experiments import ALL_SWITCHES, EXPERIMENTS
 from .listing import presets_json, presets_table
 from .run import TILES as TILE_MODELS
@@ -169,10 +169,10 @@ def _parser() -> argparse.ArgumentParser:
         "--board",
         metavar="NAME",
         help="virtual: the complete design, simulated, behind a pseudo-terminal; virtual-fast: "
-        "simulated, without the serial link; or a serial port such as /dev/ttyUSB0 "
-        "(default: virtual-fast)",
+        "simulated, without the serial link; virtual-folded: as on the iCEBreaker; or a serial "
+        "port such as /dev/ttyUSB0 (default: virtual-fast)",
     )
-    p.add_argument("--preset", help="as for verilog (default: small)")
+    p.add_argument("--preset", help="as for verilog (default: small, folded: micro)")
     p.add_argument(
         "--examples", type=int, metavar="N", help="training examples of an epoch (default: 20000)"
     )
@@ -184,7 +184,12 @@ def _parser() -> argparse.ArgumentParser:
         "--interval", type=int, metavar="N", help="examples between transfers (default: preset's)"
     )
     p.add_argument("--seed", type=int, metavar="S", help="fixes every random bit (default: 1)")
-    p.add_argument("--baud", type=int, metavar="BD", help="of the port (default: 3000000)")
+    p.add_argument(
+        "--baud",
+        type=int,
+        metavar="BD",
+        help="of the port (default: 3000000; 9600 for the iCEBreaker)",
+    )
     p.add_argument(
         "--clock", type=int, metavar="MHZ", help="clock that speeds are told for (default: 40)"
     )
@@ -267,7 +272,7 @@ def _emulate(args) -> None:
     given = {k: v for k, v in vars(args).items() if k not in kept}
     out = args.out
     if args.resume is None:
-        options = EmulateOptions(**given)
+        options = EmulateOptions(**USUAL.get(given.get("board", ""), {}) | given)
     else:
         if out is not None:
             raise ValueError("--out must not go with --resume, which names the folder")

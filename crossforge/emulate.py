@@ -235,6 +235,9 @@ def _figures(run: _Run, accuracy, *, build_seconds) -> dict:
         }
         for registers in run.engine.tile_registers()
     ]
+    # a folded chip's cycle is that many of the clock
+    virtual = getattr(run.engine.board, "virtual", None)
+    folds = 1 if virtual is None else virtual.instructions
     link = None
     if run.bytes:
         sent = run.bytes / each
@@ -263,7 +266,8 @@ def _figures(run: _Run, accuracy, *, build_seconds) -> dict:
         "cycles_waiting": waiting,
         "cycles_by_phase": cycles,
         "clock_mhz": options.clock,
-        "examples_per_second_at_clock": round(options.clock * 1e6 / whole, 1),
+        "instructions_per_cycle": folds,
+        "examples_per_second_at_clock": round(options.clock * 1e6 / folds / whole, 1),
         "link": link,
         "lanes": lanes,
         "seconds": {k: round(v, 3) for k, v in run.seconds.items()},

@@ -18,6 +18,9 @@ __all__ = ["VIRTUAL", "LinkBoard", "open_board"]
 VIRTUAL = ("virtual", "virtual-fast", "virtual-folded")
 #: A virtual board computes each bit of an answer: it may take its time, s.
 _VIRTUAL_PATIENCE = 60.0
+#: A board at a slow line is slow itself (the folded emulator): time to wait for an answer, and at
+#: most, in bytes of the line.
+_PATIENCE, _LONGEST = 500, 5000
 
 
 class LinkBoard(Link):
@@ -37,7 +40,7 @@ class LinkBoard(Link):
 def open_board(
     name: str, chip: ChipConfig, hw: ControllerConfig, *, baud: int, build_dir: Path
 ) -> Board:
-    """Return an open board, a context manager: ``"virtual"``, ``"virtual-fast"`` or a port.
+    """Return an open board, a context manager: one of :data:`VIRTUAL`, or a port.
 
     Raises
     ------
@@ -47,11 +50,15 @@ def open_board(
     if name == "virtual-fast":
         return FastBoard(chip, hw, build_dir=build_dir)
     if name not in VIRTUAL:
-        return LinkBoard(SerialTransport(name, baud))
-    if name == "virtual-folded":
-        virtual, baud = FoldedBoard(chip, hw, build_dir=build_dir), FOLDED_BAUD
-    else:
-        virtual, baud = VirtualBoard(chip, hw, build_dir=build_dir), VIRTUAL_BAUD
+        transport = SerialTransport(name, baud)
+        return LinkBoard(
+            transport,
+            patience=max(0.05, _PATIENCE * transport.byte_time),
+            longest=max(1.0, _LONGEST * transport.byte_time),
+        )
+    folded = name == "virtual-folded"
+    kind, baud = (FoldedBoard, FOLDED_BAUD) if folded else (VirtualBoard, VIRTUAL_BAUD)
+    virtual = kind(chip, hw, build_dir=build_dir)
     try:
         return LinkBoard(
             SerialTransport(virtual.port, baud),

@@ -12,7 +12,7 @@ from golden.controllers import CONTROLLERS
 from .checkpoint import CheckpointError
 from .data import PAPER_CROP, Dataset, crop, load, pool
 
-__all__ = ["EmulateOptions", "images", "resumed"]
+__all__ = ["USUAL", "EmulateOptions", "images", "resumed"]
 
 #: How images of 28 x 28 pixels become the inputs of a network.
 _IMAGES = {
@@ -22,6 +22,9 @@ _IMAGES = {
     49: lambda data: pool(data, 4),
 }
 
+#: What is usual on a board, other than the defaults.
+USUAL = {"virtual-folded": {"preset": "micro", "baud": 9600, "clock": 30}}
+
 
 @dataclass(frozen=True, kw_only=True)
 class EmulateOptions:
@@ -30,7 +33,7 @@ class EmulateOptions:
     Parameters
     ----------
     board : str
-        ``"virtual"``, ``"virtual-fast"`` or a serial port.
+        One of :data:`crossforge.emulate_boards.VIRTUAL`, or a serial port.
     preset : str
         One of :data:`golden.controllers.CONTROLLERS`.
     examples : int

@@ -48,7 +48,11 @@ class VirtualBoard:
     def __init__(self, chip: ChipConfig, hw: ControllerConfig, *, build_dir=BUILD_DIR):
         self._folder = tempfile.TemporaryDirectory(prefix="crossforge-board-")
         self.port = str(Path(self._folder.name, "tty"))
-        program, *arguments = self._command(chip, hw, Path(self._folder.name), build_dir)
+        try:
+            program, *arguments = self._command(chip, hw, Path(self._folder.name), build_dir)
+        except BaseException:
+            self._folder.cleanup()
+            raise
         self._process = subprocess.Popen(
             [program, self.port, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )

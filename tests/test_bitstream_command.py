@@ -3,6 +3,7 @@
 """The command ``crossforge bitstream``: what it prints, and what it refuses before any work."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from crossforge import bitstream as command
 from crossforge.cli import main
 from fpga.bitstream import Built, Report
 from fpga.boards import BOARDS
+from fpga.folded.image import IMAGE_ADDRESS, image
+from fpga.folded.isa import NOTHING, Instruction, Op, Program
 from fpga.programs import BuildError
 
 
@@ -80,7 +83,47 @@ def test_bitstream_json(asked, capsys):
     assert asked == [("small", "ulx3s-85f", None, 40), ("ulx3s-85f", 40, folder, 40, 1)]
 
 
-def test_bitstream_shows_phases_a_table_and_how_to_load(asked, capsys, monkeypatch):
+@pytest.fixture
+def folded(asked, tmp_path, monkeypatch):
+    """As ``asked``, in a folder, for a board that chips are folded for."""
+    monkeypatch.chdir(tmp_path)
+    program = Program((Instruction(Op.END), NOTHING), (0, 5), (7,))
+    made = command.build
+
+    def fold_chip(chip, hw, folder):
+        asked.append((chip.layers, hw.lanes, folder))
+        return program
+
+    def build(*arguments, **options):
+        built = made(*arguments, **options)
+        built.bitstream.parent.mkdir(parents=True)
+        built.bitstream.write_bytes(b"bits")
+        return built
+
+    monkeypatch.setattr(command, "fold_chip", fold_chip)
+    monkeypatch.setattr(command, "build", build)
+    return program
+
+
+def test_bitstream_of_a_folded_chip_has_its_program_behind_it(folded, asked, capsys):
+    main(["bitstream", "--board", "icebreaker", "--json"])
+    folder = Path("build/fpga/icebreaker-micro")
+    content = (folder / "top.bin").read_bytes()
+    assert content[:IMAGE_ADDRESS] == b"bits".ljust(IMAGE_ADDRESS, b"\xff")
+    assert content[IMAGE_ADDRESS:] == image(folded)
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["clock_mhz"] == 30.0
+    assert {name: figures[name] for name in ("instructions", "words", "memory_words")} == {
+        "instructions": 2,
+        "words": 2,
+        "memory_words": 1,
+    }
+    assert figures["design_khz"] == 15_000.0
+    assert list(figures["phases"]) == ["fold", "elaborate", "pack"]
+    assert asked == [((49, 8, 10), 2, folder / "fold"), ("icebreaker", 30, folder, 30, 1)]
+
+
+def test_bitstream_shows_phases_a_table_and_how_to_load(folded, asked, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     folder = Path("a/folder/with/quite/a/long/name")
     main([
@@ -89,6 +132,7 @@ def test_bitstream_shows_phases_a_table_and_how_to_load(asked, capsys, monkeypat
     ])  # fmt: skip
     out, err = capsys.readouterr()
     assert [line for line in err.splitlines() if line.endswith(" s")] == [
+        "fold: 0 s",
         "elaborate: 0 s",
         "pack: 0 s",
     ]
@@ -98,7 +142,8 @@ def test_bitstream_shows_phases_a_table_and_how_to_load(asked, capsys, monkeypat
     }
     assert [cell.strip() for cell in rows["block RAMs"]] == ["104", "30", "347"]
     assert [cell.strip() for cell in rows["clock, MHz"]] == ["24", "91.2", "+280 to spare"]
-    assert asked == [("tiny", "icebreaker", 2, 24), ("icebreaker", 24, folder, 24, 7)]
+    assert [cell.strip() for cell in rows["memory words"]] == ["1", "16,384", "0"]
+    assert asked == [((9, 5, 3), 2, folder / "fold"), ("icebreaker", 24, folder, 24, 7)]
 
 
 @pytest.mark.parametrize(
@@ -139,19 +184,29 @@ def test_bitstream_says_what_the_flow_refuses(asked, capsys, monkeypatch):
     assert err.startswith("crossforge: clk must reach 80.0 MHz on ulx3s-85f, but")
 
 
-@pytest.mark.parametrize(("board", "preset", "network"), [
-    ("ulx3s-85f", "mnist-16", "528-250-125-10"),
-    ("icebreaker", "small", "196-64-10"),
-])  # fmt: skip
-def test_bitstream_refuses_what_cannot_fit(capsys, board, preset, network):
+def test_bitstream_refuses_what_cannot_fit(capsys):
     with pytest.raises(SystemExit) as end:
-        main(["bitstream", "--board", board, "--preset", preset])
+        main(["bitstream", "--board", "ulx3s-85f", "--preset", "mnist-16"])
     assert end.value.code == 2
     out, err = capsys.readouterr()
     assert not out
-    assert err.startswith(f"crossforge: {network} must fit into {board}, but ")
+    assert err.startswith("crossforge: 528-250-125-10 must fit into ulx3s-85f, but ")
     assert err.endswith("choose another --preset or a larger board\n")
     assert " block RAMs and it has " in err
+
+
+@pytest.mark.slow
+def test_bitstream_refuses_a_chip_that_cannot_be_folded(capsys, tmp_path):
+    with pytest.raises(SystemExit) as end:
+        main(["bitstream", "--board", "icebreaker", "--preset", "mini", "--out", str(tmp_path)])
+    assert end.value.code == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert re.fullmatch(
+        r"crossforge: 49-8-10 on 4 lanes must fit into the folded emulator, but it takes 2,\d{3} "
+        r"words and there are 1,792: choose another --preset, fewer lanes or a larger board",
+        err.strip(),
+    )
 
 
 @pytest.mark.parametrize("name", BOARDS)

@@ -9,13 +9,17 @@ from amaranth.back import rtlil
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.config import ChipConfig
+from golden.hardware import ControllerConfig
+
 from ..programs import BuildError, command_line, failure, run_tool
-from .isa import WORD_BITS, Program
+from .design import FoldedDesign
+from .isa import WORD_BITS, Program, TooLargeError
 from .lower import lower
 from .netlist import SCRIPT, read_netlist
 from .schedule import compile_steps
 
-__all__ = ["fold"]
+__all__ = ["fold", "fold_chip"]
 
 
 class _Resetless(wiring.Component):
@@ -69,3 +73,21 @@ def fold(design: wiring.Component, folder=None) -> Program:
         if run_tool(command, kept, kept / "yosys.out")[0]:
             raise BuildError(failure("yosys", kept))
         return compile_steps(lower(read_netlist(kept / "top.json")))
+
+
+def fold_chip(chip: ChipConfig, hw: ControllerConfig, folder=None) -> Program:
+    """Return the program of a :class:`fpga.folded.design.FoldedDesign`; see :func:`fold`.
+
+    Raises
+    ------
+    TooLargeError
+        If the chip does not fit the core, with the arithmetic.
+    """
+    try:
+        return fold(FoldedDesign(chip, hw), folder)
+    except TooLargeError as error:
+        name = "-".join(map(str, chip.layers))
+        raise TooLargeError(
+            f"{name} on {hw.lanes} lanes must fit into the folded emulator, but {error}: choose "
+            "another --preset, fewer lanes or a larger board"
+        ) from None

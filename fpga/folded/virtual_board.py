@@ -5,8 +5,7 @@ from pathlib import Path
 
 from ..verilate import verilate
 from ..virtual_board import VirtualBoard
-from .design import FoldedDesign
-from .fold import fold
+from .fold import fold_chip
 from .image import image
 from .top import FOLDED_BAUD, FoldedTop
 
@@ -28,10 +27,10 @@ class FoldedBoard(VirtualBoard):
     """
 
     def _command(self, chip, hw, folder: Path, build_dir) -> list[str]:
+        folded = fold_chip(chip, hw)
+        self.instructions = len(folded.instructions)
+        path = folder / "image.bin"
+        path.write_bytes(image(folded))
         top = FoldedTop(FOLDED_CLOCK, FOLDED_BAUD)
         program = verilate(top, "top", "uart_board.cpp", define="FLASH", build_dir=build_dir)
-        path = folder / "image.bin"
-        folded = fold(FoldedDesign(chip, hw))
-        self.instructions = len(folded.instructions)
-        path.write_bytes(image(folded))
         return [str(program), str(FOLDED_CLOCK / FOLDED_BAUD), str(_QUIET), str(path)]

@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from cosim.bench import simulate
 from fpga.board_top import RESET_CYCLES, BoardTop, Heartbeat, Wake
 from fpga.boards import BOARDS
+from fpga.folded.image import FlashPins
 from golden.controllers import CONTROLLERS
 
 
@@ -67,7 +68,7 @@ def test_board_rejects_a_clock_that_it_cannot_make():
         ValueError, match=r"^clock must be one of 12, 18, 24, 30 \(MHz\) on icebreaker, not 80$"
     ):
         BOARDS["icebreaker"].check_clock(80)
-    assert BOARDS["icebreaker"].check_clock(None) == 12
+    assert BOARDS["icebreaker"].check_clock(None) == 30
 
 
 ULX3S = {"clk25_0__io": "G2", "uart_0__rx__io": "M1", "uart_0__tx__io": "L4"}
@@ -97,6 +98,30 @@ def test_top_has_the_pins_and_the_clock_of_its_board(name, clock):
     if pll is not None and board.family == "ecp5":
         assert f"parameter \\CLKOP_DIV {pll.feedback}\n" in netlist.replace("signed ", "")
         assert f"parameter \\CLKOS_DIV {pll.output}\n" in netlist.replace("signed ", "")
+
+
+class Reader(Echo):
+    """Reads the flash memory, of which it sends a bit."""
+
+    flash: Out(FlashPins)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += [self.flash.cs.eq(1), self.flash.clk.eq(self.rx), self.flash.copi.eq(self.rx)]
+        m.d.sync += self.tx.eq(self.flash.cipo)
+        return m
+
+
+def test_top_has_the_pins_of_the_flash_memory():
+    board = BOARDS["icebreaker"]
+    plan = board.make_platform().build(
+        BoardTop(Reader(), board), name="top", do_build=False, emit_src=False
+    )
+    sites = dict(re.findall(r"set_io (\w+) (\w+)", plan.files["top.pcf"]))
+    wanted = {"cs": "16", "clk": "15", "copi": "14", "cipo": "17", "wp": "12", "hold": "13"}
+    assert {f"spi_flash_1x_0__{name}__io": site for name, site in wanted.items()}.items() <= (
+        sites.items()
+    )
 
 
 @pytest.mark.parametrize("lacking", ["rx", "tx", "busy"])

@@ -19,7 +19,7 @@ from fpga.emulator import layouts
 from fpga.folded.fold import fold_chip
 from fpga.folded.image import IMAGE_ADDRESS, image
 from fpga.folded.isa import MEMORY_WORDS, PROGRAM_WORDS, WORDS
-from fpga.folded.top import FOLDED_BAUD, FoldedTop
+from fpga.folded.top import FOLDED_BAUD, FoldedTop, check_speed
 from fpga.top import Top
 from golden.controllers import CONTROLLERS
 
@@ -114,6 +114,7 @@ def bitstream(
             begin = time.perf_counter()
             controller = CONTROLLERS[preset]
             program = fold_chip(controller.chip, controller.hardware(lanes), folder / "fold")
+            check_speed(clock * 1_000_000, FOLDED_BAUD, len(program.instructions))
             seconds = time.perf_counter() - begin
         top = BoardTop(design, chosen, clock)
         built = build(chosen, top, folder, clock=clock, seed=seed, progress=phases.begin)

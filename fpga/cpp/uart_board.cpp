@@ -31,6 +31,8 @@ namespace {
 // Cycles between two looks at the terminal.
 constexpr int kSlice = 1000;
 constexpr int kUnpluggedMs = 500;
+// Cycles that a design has to begin.
+constexpr int kBegin = 10'000'000;
 
 volatile std::sig_atomic_t unplug = 0, press = 0;
 
@@ -200,6 +202,25 @@ int main(int argc, char** argv) {
     std::deque<uint8_t> bytes;
     uint64_t quiet = 0;
     int reset = 4;
+    const auto cycle = [&](bool rx) {
+        top.rst = reset > 0;
+        if (reset) --reset;
+        top.rx = rx;
+#ifdef FLASH
+        flash.clock(top);
+#endif
+        top.clk = 0;
+        top.eval();
+        top.clk = 1;
+        top.eval();
+    };
+    // A design that loads its program from the flash memory is busy for as long; the host does not
+    // talk then.
+    const auto begin = [&] {
+        reset = 4;
+        for (int i = 0; i < kBegin && (reset || top.busy); ++i) cycle(true);
+    };
+    begin();
     printf("ready\n");
     fflush(stdout);
 
@@ -213,10 +234,10 @@ int main(int argc, char** argv) {
         }
         if (press) {
             press = 0;
-            reset = 4;
+            begin();
         }
         if (bytes.size() < 4096) terminal.take(bytes);
-        const bool asleep = bytes.empty() && line.idle() && quiet > most_quiet && !reset;
+        const bool asleep = bytes.empty() && line.idle() && quiet > most_quiet;
         pollfd watched[2] = {{0, POLLIN, 0}, {terminal.descriptor(), POLLIN, 0}};
         if (poll(watched, 2, asleep ? 100 : 0) > 0 && watched[0].revents) {
             char ignored[64];
@@ -224,16 +245,7 @@ int main(int argc, char** argv) {
         }
         if (asleep && !(watched[1].revents & POLLIN)) continue;
         for (int i = 0; i < kSlice; ++i) {
-            top.rst = reset > 0;
-            if (reset) --reset;
-            top.rx = line.rx(bytes);
-#ifdef FLASH
-            flash.clock(top);
-#endif
-            top.clk = 0;
-            top.eval();
-            top.clk = 1;
-            top.eval();
+            cycle(line.rx(bytes));
             uint8_t byte;
             ++quiet;
             if (line.tx(top.tx, byte)) {

@@ -12,11 +12,23 @@ from .image import FlashPins, Loader
 from .isa import INSTRUCTION_BITS
 from .ram import SinglePort
 
-__all__ = ["FOLDED_BAUD", "FoldedTop"]
+__all__ = ["FOLDED_BAUD", "FoldedTop", "check_speed"]
 
-#: Rate of the serial port, Bd: at 30 MHz a byte lasts 31,250 cycles, in which the design takes two
-#: of its own if it has no more than 15,600 instructions.
+#: Rate of the serial port, Bd.
 FOLDED_BAUD = 9600
+
+
+def check_speed(clock: int, baud: int, instructions: int) -> None:
+    """Refuse a clock (Hz) at which bytes of the line come faster than a design takes them.
+
+    It takes one in two of its cycles, which are ``instructions`` cycles of the clock.
+    """
+    least = 2 * instructions * baud / 10
+    if clock < least:
+        raise ValueError(
+            f"clock must be at least {least / 1e6:.1f} MHz, not {clock / 1e6:g}: a byte at "
+            f"{baud:,} Bd must last two cycles of the chip, of {instructions:,} instructions each"
+        )
 
 
 class FoldedTop(wiring.Component):
@@ -26,7 +38,7 @@ class FoldedTop(wiring.Component):
     ----------
     clock : int, Hz
     baud : int, Bd
-        A byte must last two cycles of the design, since it takes one in two.
+        See :func:`check_speed`.
 
     Members
     -------

@@ -7,7 +7,7 @@ from ..verilate import verilate
 from ..virtual_board import VirtualBoard
 from .fold import fold_chip
 from .image import image
-from .top import FOLDED_BAUD, FoldedTop
+from .top import FOLDED_BAUD, FoldedTop, check_speed
 
 __all__ = ["FOLDED_CLOCK", "FoldedBoard"]
 
@@ -29,6 +29,7 @@ class FoldedBoard(VirtualBoard):
     def _command(self, chip, hw, folder: Path, build_dir) -> list[str]:
         folded = fold_chip(chip, hw)
         self.instructions = len(folded.instructions)
+        check_speed(FOLDED_CLOCK, FOLDED_BAUD, self.instructions)
         path = folder / "image.bin"
         path.write_bytes(image(folded))
         top = FoldedTop(FOLDED_CLOCK, FOLDED_BAUD)

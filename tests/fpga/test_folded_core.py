@@ -15,6 +15,7 @@ from fpga.folded.image import IMAGE_ADDRESS, Loader, image
 from fpga.folded.isa import NOTHING, SHADOW, Instruction, Op, Program
 from fpga.folded.model import CoreModel
 from fpga.folded.ram import SinglePort
+from fpga.folded.top import check_speed
 
 #: Words that programs use, those that they write, and numbers that make a difference.
 USED, WRITTEN = 40, 12
@@ -142,6 +143,16 @@ def test_every_instruction_changes_what_comes_out(op):
     received = [7, 8]
     without = Program(less, program.words, program.memory)
     assert run_model(without, received) != run_model(program, received)
+
+
+def test_clock_must_let_the_design_take_every_byte():
+    check_speed(17_280_000, 9600, 9000)
+    message = (
+        r"^clock must be at least 17\.3 MHz, not 12: a byte at 9,600 Bd must last two cycles of the "
+        r"chip, of 9,000 instructions each$"
+    )
+    with pytest.raises(ValueError, match=message):
+        check_speed(12_000_000, 9600, 9000)
 
 
 # --- the flash memory

@@ -44,17 +44,17 @@ def results(v: Values, cell: Cell) -> list[int]:
             return _bit(v, _compare(v, cell), size)
         case "$and" | "$or" | "$xor" | "$add" | "$sub" | "$mul":
             signed = all(cell.signed)
-            a, b = (v.extend(ports[p], signed, width) for p in "AB")
+            x, y = (v.extend(ports[p], signed, width) for p in "AB")
             if kind == "$mul":
                 least = [width if signed else min(width, len(ports[p])) for p in "AB"]
-                return _multiply(v, a[: least[0]], b[: least[1]], size)
-            words = v.chunks(a), v.chunks(b), size
+                return _multiply(v, x[: least[0]], y[: least[1]], size)
+            words = v.chunks(x), v.chunks(y), size
             if kind == "$add":
                 return _add(v, *words)
             if kind == "$sub":
                 return _subtract(v, *words)
             op = {"$and": Op.AND, "$or": Op.OR, "$xor": Op.XOR}[kind]
-            return [v.binary(op, x, y, n) for x, y, n in zip(*words, strict=True)]
+            return [v.binary(op, a, b, n) for a, b, n in zip(*words, strict=True)]
     raise ValueError(f"the design must have cells that can be folded, not a {kind}")
 
 

@@ -123,7 +123,10 @@ class _Lowering:
     def ordered(self) -> list:
         """Return cells and reads that are not clocked, each behind what it reads."""
         nodes: list[Cell | tuple[int, ReadPort]] = list(self.netlist.cells)
-        inputs = [[b for p, bits in c.ports.items() if p != "Y" for b in bits] for c in nodes]
+        inputs = [
+            [b for p, bits in cell.ports.items() if p != "Y" for b in bits]
+            for cell in self.netlist.cells
+        ]
         outputs = [c.ports["Y"] for c in self.netlist.cells]
         for number, memory in enumerate(self.netlist.memories):
             for port in memory.reads:

@@ -149,13 +149,13 @@ def read_netlist(path) -> Netlist:
             memories.append(_memory(name, parameters, ports))
             clocks |= {(b,) for b in (*ports["RD_CLK"], *ports["WR_CLK"]) if b}
         elif "Y" in ports:
-            signed = tuple(_number(parameters.get(f"{p}_SIGNED", "0")) == 1 for p in "AB")
-            cells.append(Cell(kind, ports, signed))
+            a, b = (_number(parameters.get(f"{p}_SIGNED", "0")) == 1 for p in "AB")
+            cells.append(Cell(kind, ports, (a, b)))
         else:
             raise ValueError(f"the design must have cells that can be folded, not {name}, a {kind}")
     if len(clocks) > 1:
         raise ValueError(f"the design must have one clock, not {len(clocks)}")
-    sides = {"input": {}, "output": {}}
+    sides: dict[str, dict[str, tuple[Bit, ...]]] = {"input": {}, "output": {}}
     for name, port in module["ports"].items():
         sides[port["direction"]][name] = _bits(port["bits"])
     return Netlist(

@@ -261,7 +261,8 @@ class _Scheduler:
 
     def order(self) -> list[int | None]:
         """Return the steps, one a cycle; a test as ``-1 - test``, a cycle without one as None."""
-        graph, out, flag = self.graph, [], -1
+        graph, flag = self.graph, -1
+        out: list[int | None] = []
         missing = {v: len(b) for v, b in graph.before.items()}
         earliest = dict.fromkeys(graph.steps, 0)
         waiting = [(0, v) for v, n in missing.items() if n == 0]

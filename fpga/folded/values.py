@@ -153,32 +153,27 @@ class Values:
         for k, bit in enumerate(bits):
             self.places[bit] = (value, at + k)
 
-    def pieces(self, bits: Sequence[Bit]) -> list[tuple]:
-        """Cut into constants (None, number, length), neighbours, and repetitions of a bit."""
+    def pieces(self, bits: Sequence[Bit]) -> list[Operand]:
+        """Cut into constants, repetitions of a bit, and bits that are neighbours in a value."""
         out, k, places = [], 0, self.places
         while k < len(bits):
-            n = k + 1
-            if bits[k] < 2:
+            first, n = bits[k], k + 1
+            if first < 2:
                 while n < len(bits) and bits[n] < 2:
                     n += 1
-                out.append((None, sum(b << j for j, b in enumerate(bits[k:n])), n - k))
-            elif n < len(bits) and bits[n] == bits[k]:
-                while n < len(bits) and bits[n] == bits[k]:
+                out.append(self.number(sum(b << j for j, b in enumerate(bits[k:n])), n - k))
+            elif n < len(bits) and bits[n] == first:
+                while n < len(bits) and bits[n] == first:
                     n += 1
-                value, at = places[bits[k]]
-                out.append((self.emit(Op.SXT, Operand(value, at, 1), self.constant(0)), 0, n - k))
+                spread = self.emit(Op.SXT, Operand(*places[first], 1), self.constant(0))
+                out.append(Operand(spread, 0, n - k))
             else:
-                value, at = places[bits[k]]
-                while (
-                    n < len(bits)
-                    and bits[n] > 1
-                    and bits[n] != bits[n - 1]
-                    and places[bits[n]] == (value, at + n - k)
-                ):
+                value, at = places[first]
+                while n < len(bits) and places.get(bits[n]) == (value, at + n - k):
                     n += 1
                 if n < len(bits) and bits[n] == bits[n - 1] and n - k > 1:
                     n -= 1  # the sign goes with its repetitions
-                out.append((value, at, n - k))
+                out.append(Operand(value, at, n - k))
             k = n
         return out
 
@@ -205,17 +200,13 @@ class Values:
             if low.width < width - same + 1:
                 low = Operand(self.word(low), 0, width - same + 1)
             return Operand(self.emit(Op.SXT, low, self.constant(0)), 0, width)
-        *rest, (value, at, n) = self.pieces(bits)
+        *rest, high = self.pieces(bits)
         if not rest:
-            return Operand(value, at, n)
-        if value is None:
-            acc = self.constant(at)
-        else:
-            acc = self.word(Operand(value, at, n), n)
-        for value, at, n in reversed(rest):
-            a = self.number(at, n) if value is None else Operand(value, at, n)
-            acc = self.emit(Op.CAT, a, acc)
-        return Operand(acc, 0, width)
+            return high
+        value = self.word(high, high.width)
+        for low in reversed(rest):
+            value = self.emit(Op.CAT, low, value)
+        return Operand(value, 0, width)
 
     def extend(self, bits: Sequence[Bit], signed: bool, width: int) -> list[Bit]:
         """Return so many bits of a number: fewer, or more with its sign or 0."""

@@ -148,8 +148,8 @@ def test_every_instruction_changes_what_comes_out(op):
 def test_clock_must_let_the_design_take_every_byte():
     check_speed(17_280_000, 9600, 9000)
     message = (
-        r"^clock must be at least 17\.3 MHz, not 12: a byte at 9,600 Bd must last two cycles of the "
-        r"chip, of 9,000 instructions each$"
+        r"^clock must be at least 17\.3 MHz, not 12: a byte at 9,600 Bd must last two cycles of "
+        r"the chip, of 9,000 instructions each$"
     )
     with pytest.raises(ValueError, match=message):
         check_speed(12_000_000, 9600, 9000)

@@ -134,14 +134,12 @@ class _Graph:
                 self._write(d.value, q)
             else:
                 later.append((q, d))
-        for q, d in later:
+        for q, wanted in later:
+            d = wanted
             writer = self.writer.get(d.value)  # of a register that this one follows
             if writer is not None and self.reaches(writer, self.readers[q]):
-                temporary = self._copy(d)
-                self.edge(temporary, writer)
-                self._write(self._copy(Operand(temporary, 0, d.width)), q)
-            else:
-                self._write(self._copy(d), q)
+                d = Operand(self._copy(d), 0, d.width)
+            self._write(self._copy(d), q)
 
     def _write(self, step: int, q: int) -> None:
         self.writes[step], self.writer[q] = q, step

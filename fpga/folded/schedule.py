@@ -283,6 +283,7 @@ class _Scheduler:
                     missing[then] -= 1
                     if not missing[then]:
                         heapq.heappush(waiting, (earliest[then], then))
+            assert chosen is not None or waiting or self.ready, "steps wait for each other"
             out.append(chosen)
         return out
 

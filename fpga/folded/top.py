@@ -6,11 +6,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..link.uart import Uart, check_rate
-from .core import Core
 from .design import FromLine, ToLine
 from .image import FlashPins, Loader
-from .isa import INSTRUCTION_BITS
-from .ram import SinglePort
+from .machine import Machine
 
 __all__ = ["FOLDED_BAUD", "FoldedTop", "check_speed"]
 
@@ -61,32 +59,19 @@ class FoldedTop(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.core = core = Core()
+        m.submodules.machine = machine = Machine()
         m.submodules.loader = loader = Loader()
-        m.submodules.program = program = SinglePort(INSTRUCTION_BITS)
-        m.submodules.memory = memory = SinglePort(16)
         m.submodules.uart = uart = Uart(self.clock, self.baud)
         wiring.connect(m, loader.flash, wiring.flipped(self.flash))
-        m.d.comb += [
-            core.run.eq(loader.done),
-            program.address.eq(Mux(core.run, core.pc, loader.at)),
-            program.w_data.eq(loader.piece),
-            program.w_en.eq(loader.program),
-            core.instruction.eq(program.r_data),
-            memory.address.eq(Mux(core.run, core.address, loader.at)),
-            memory.w_data.eq(Mux(core.run, core.w_data, loader.piece[32:])),
-            memory.w_en.eq(core.w_en | loader.memory),
-            core.r_data.eq(memory.r_data),
-            core.word.eq(loader.at),
-            core.word_data.eq(loader.piece[16:]),
-            core.word_en.eq(loader.word),
-        ]
+        m.d.comb += machine.run.eq(loader.done)
+        for name in ("at", "piece", "word", "memory", "program"):
+            m.d.comb += getattr(machine, name).eq(getattr(loader, name))
 
         # --- the line: a byte is offered until IN takes it
         offered, busy = Signal(), Signal(init=1)
         byte, full, told = Signal(8), Signal(), Signal()
-        received, said = Signal(FromLine), ToLine(core.o[: ToLine.as_shape().size])
-        with m.If(core.taken):
+        received, said = Signal(FromLine), ToLine(machine.o[: ToLine.as_shape().size])
+        with m.If(machine.taken):
             m.d.sync += offered.eq(0)
         with m.If(uart.o.valid):
             m.d.sync += [offered.eq(1), received.byte.eq(uart.o.payload)]
@@ -94,18 +79,18 @@ class FoldedTop(wiring.Component):
             uart.o.ready.eq(1),
             received.valid.eq(offered),
             received.ready.eq(~full),
-            core.i.eq(received),
+            machine.i.eq(received),
             self.tx.eq(uart.tx),
             uart.rx.eq(self.rx),
             self.busy.eq(busy),
         ]
         # and a byte of OUT waits for the transmitter, if IN said that it might come
         m.d.comb += [uart.i.payload.eq(byte), uart.i.valid.eq(full)]
-        with m.If(core.taken):
+        with m.If(machine.taken):
             m.d.sync += told.eq(~full)
         with m.If(uart.i.ready & full):
             m.d.sync += full.eq(0)
-        with m.If(core.sent):
+        with m.If(machine.sent):
             m.d.sync += busy.eq(said.busy)
             with m.If(said.valid & told):
                 m.d.sync += [full.eq(1), byte.eq(said.byte)]

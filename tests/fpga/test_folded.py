@@ -19,6 +19,7 @@ from cosim.bench import simulate
 from fpga.folded.fold import fold
 from fpga.folded.isa import (
     LATENCY,
+    NOTHING,
     SHADOW,
     SILENT,
     WORDS,
@@ -181,6 +182,18 @@ def test_registers_follow_each_other_in_any_order(order, seed):
     for seen in got:
         assert seen == sum(v << (6 * k) for k, v in enumerate(values))
         values = [values[k] for k in order]
+
+
+def test_register_is_read_as_it_was_beside_what_it_becomes():
+    made, (q, one), wires = registers([(5, 8), (1, 8)])
+    total, changed = (tuple(next(wires) for _ in range(8)) for _ in range(2))
+    cells = (
+        Cell("$add", {"A": q, "B": one, "Y": total}, (False, False)),
+        Cell("$xor", {"A": total, "B": q, "Y": changed}, (False, False)),
+    )
+    counting = (replace(made[0], d=total), made[1])
+    got = run(Netlist({}, {"o": changed}, cells, counting, ()), (0,) * 9)
+    assert got == [k ^ k + 1 for k in range(5, 14)]
 
 
 @pytest.mark.parametrize("clocked", [False, True])
@@ -348,6 +361,8 @@ def assert_nobody_reads_too_early(program):
     """Check that no word is read while it is on its way to block RAM, or written there."""
     code = program.instructions
     assert [k for k, i in enumerate(code) if i.op is Op.END] == [len(code) - 1 - SHADOW]
+    last = max(k for k, i in enumerate(code) if i.op not in SILENT and i != NOTHING)
+    assert len(code) - last >= LATENCY, "the first instruction may read what the last one writes"
     written = {}
     for k, i in enumerate((*code, *code[:LATENCY])):
         for word in (i.a, i.b):

@@ -5,64 +5,17 @@
 import random
 
 import pytest
-from amaranth.hdl import Module, Mux
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from cosim.bench import simulate
-from fpga.folded.core import Core
 from fpga.folded.image import IMAGE_ADDRESS, Loader, image
 from fpga.folded.isa import NOTHING, SHADOW, Instruction, Op, Program
+from fpga.folded.machine import Machine
 from fpga.folded.model import CoreModel
-from fpga.folded.ram import SinglePort
 from fpga.folded.top import check_speed
 
 #: Words that programs use, those that they write, and numbers that make a difference.
 USED, WRITTEN = 40, 12
 SPECIAL = (1, 2, 31, 32, 33, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFF, 0x10000)
-
-
-class Machine(wiring.Component):
-    """The core with its memories, which are written from outside while it does not run."""
-
-    def __init__(self):
-        super().__init__({
-            "run": In(1),
-            "at": In(14),
-            "data": In(48),
-            "word": In(1),
-            "memory": In(1),
-            "program": In(1),
-            "i": In(32),
-            "taken": Out(1),
-            "o": Out(32),
-            "sent": Out(1),
-        })
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.core = core = Core()
-        m.submodules.program = program = SinglePort(48)
-        m.submodules.memory = memory = SinglePort(16)
-        m.d.comb += [
-            core.run.eq(self.run),
-            program.address.eq(Mux(self.run, core.pc, self.at)),
-            program.w_data.eq(self.data),
-            program.w_en.eq(self.program),
-            core.instruction.eq(program.r_data),
-            memory.address.eq(Mux(self.run, core.address, self.at)),
-            memory.w_data.eq(Mux(self.run, core.w_data, self.data)),
-            memory.w_en.eq(core.w_en | self.memory),
-            core.r_data.eq(memory.r_data),
-            core.word.eq(self.at),
-            core.word_data.eq(self.data),
-            core.word_en.eq(self.word),
-            core.i.eq(self.i),
-            self.taken.eq(core.taken),
-            self.o.eq(core.o),
-            self.sent.eq(core.sent),
-        ]
-        return m
 
 
 def program_by_chance(seed):
@@ -92,12 +45,12 @@ def run_core(program, received):
 
     def drive(pins):
         for kind, values in (
-            ("word", program.words),
-            ("memory", program.memory),
+            ("word", [word << 16 for word in program.words]),
+            ("memory", [piece << 32 for piece in program.memory]),
             ("program", [i.encode() for i in program.instructions]),
         ):
             for at, value in enumerate(values):
-                pins["at"], pins["data"], pins[kind] = at, value, 1
+                pins["at"], pins["piece"], pins[kind] = at, value, 1
                 yield
             pins[kind] = 0
         yield

@@ -15,8 +15,8 @@ IMAGE_ADDRESS = 1 << 17
 SIZES = (WORDS, MEMORY_WORDS, PROGRAM_WORDS)
 #: Pieces of 16 bits, lower ones first, in each of them, and in the sum of all that ends an image.
 _PIECES = (WORD_BITS // 16, 1, INSTRUCTION_BITS // 16, 1)
-#: Cycles between waking the flash memory up and asking it: 30 us at most (Winbond W25Q128JV,
-#: tRES1 3 us), at 30 MHz.
+#: Cycles from waking the flash memory up to asking it: 34 us at 30 MHz, of which it needs 3
+#: (Winbond W25Q128JV, tRES1).
 _WAKE = 1024
 
 FlashPins = wiring.Signature({"cs": Out(1), "clk": Out(1), "copi": Out(1), "cipo": In(1)})

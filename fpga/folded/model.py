@@ -31,6 +31,7 @@ class CoreModel:
         self.memory = [*program.memory, *[0] * (MEMORY_WORDS - len(program.memory))]
         self.flag = False
         self.sent: list[int] = []
+        self._before = Op.END
         # what is on its way into words
         self._late: deque[tuple[int, int] | None] = deque([None] * (LATENCY - 1))
 
@@ -46,6 +47,8 @@ class CoreModel:
 
     def _execute(self, instruction, received: int) -> tuple[int, int] | None:
         op, width = instruction.op, instruction.width
+        assert not (op is Op.LOAD and self._before is Op.STORE), "the memory has one port"
+        self._before = op
         whole, b = self.words[instruction.a], self.words[instruction.b]
         if op is Op.SHR:
             a = whole >> b if b < WORD_BITS else 0

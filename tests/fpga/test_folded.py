@@ -184,6 +184,14 @@ def test_registers_follow_each_other_in_any_order(order, seed):
         values = [values[k] for k in order]
 
 
+def test_register_is_read_as_it_was_left_in_the_cycle_before():
+    made, (q,), wires = registers([(5, 8)])
+    turned = tuple(next(wires) for _ in range(8))
+    cells = (Cell("$not", {"A": q, "Y": turned}, (False, False)),)
+    got = run(Netlist({}, {"o": q}, cells, (replace(made[0], d=turned),), ()), (0,) * 4)
+    assert got == [5, 250, 5, 250]
+
+
 def test_register_is_read_as_it_was_beside_what_it_becomes():
     made, (q, one), wires = registers([(5, 8), (1, 8)])
     total, changed = (tuple(next(wires) for _ in range(8)) for _ in range(2))

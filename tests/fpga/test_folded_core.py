@@ -8,35 +8,51 @@ import pytest
 
 from cosim.bench import simulate
 from fpga.folded.image import IMAGE_ADDRESS, Loader, image
-from fpga.folded.isa import NOTHING, SHADOW, Instruction, Op, Program
+from fpga.folded.isa import (
+    MEMORY_WORDS,
+    NOTHING,
+    SHADOW,
+    WORDS,
+    Instruction,
+    Op,
+    Program,
+)
 from fpga.folded.machine import Machine
 from fpga.folded.model import CoreModel
 from fpga.folded.top import check_speed
 
-#: Words that programs use, those that they write, and numbers that make a difference.
+#: Words that programs use, and how many of them they write; values that make a difference.
 USED, WRITTEN = 40, 12
 SPECIAL = (1, 2, 31, 32, 33, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFF, 0x10000)
 
 
 def program_by_chance(seed):
     rng = random.Random(seed)
+    used = rng.sample(range(1, WORDS), USED)
+    written, bases = used[:WRITTEN], used[-2:]
     code = []
     for k in range(600):
         op = Op.OUT if k % 2 else rng.choice([op for op in Op if op is not Op.END])
         if op is Op.LOAD and code and code[-1].op is Op.STORE:
             continue
-        a, b, dst = rng.randrange(1, USED), rng.randrange(1, USED), rng.randrange(1, WRITTEN)
+        a, b, dst = rng.choice(used), rng.choice(used), rng.choice(written)
         width, shift = rng.choice([1, 5, 16, 31, 32, 32]), rng.choice([0, 0, 7, 31])
         if op is Op.OUT:
-            a, width, shift = rng.randrange(1, WRITTEN), 32, 0
+            a, width, shift = rng.choice(written), 32, 0
         elif op is Op.STORE:  # where LOAD comes, too
-            dst, width = rng.randrange(2), 2
+            dst, width = rng.choice([0, 1025]), 2
         elif op is Op.LOAD:
-            b, width = rng.randrange(USED, USED + 2), 2
+            b, width = rng.choice(bases), 2
         code.append(Instruction(op, dst, a, b, shift, width))
     code += [Instruction(Op.END), *[NOTHING] * SHADOW]
-    words = [0, *(rng.choice([*SPECIAL, rng.getrandbits(32)]) for _ in range(1, USED)), 0, 8]
-    return Program(tuple(code), tuple(words), tuple(rng.getrandbits(16) for _ in range(16)))
+    words = [0] * WORDS
+    for k in used:
+        words[k] = rng.choice([*SPECIAL, rng.getrandbits(32)])
+    words[bases[0]], words[bases[1]] = 0, 8 * 1025
+    memory = [0] * MEMORY_WORDS
+    for k in (*range(4), *range(8 * 1025, 8 * 1025 + 4)):
+        memory[k] = rng.getrandbits(16)
+    return Program(tuple(code), tuple(words), tuple(memory))
 
 
 def run_core(program, received):
@@ -50,8 +66,9 @@ def run_core(program, received):
             ("program", [i.encode() for i in program.instructions]),
         ):
             for at, value in enumerate(values):
-                pins["at"], pins["piece"], pins[kind] = at, value, 1
-                yield
+                if value:
+                    pins["at"], pins["piece"], pins[kind] = at, value, 1
+                    yield
             pins[kind] = 0
         yield
         yield
@@ -110,21 +127,26 @@ def test_clock_must_let_the_design_take_every_byte():
 
 # --- the flash memory
 
-SIZES = (3, 4, 5)
+SIZES = (3, 20, 5)
 CODE = tuple(Instruction(Op(k + 3), 100 * k, 7, 2000, 31, 5) for k in range(4))
-PROGRAM = Program(CODE, (0x12345678, 0xFFFFFFFF), (0xABCD, 1, 0x8000))
+PROGRAM = Program(CODE, (0x12345678, 0xFFFFFFFF), (0xABCD, 1, 0x8000, *range(700, 715)))
 
 
 def run_loader(content):
-    """Return what the loader writes of a flash memory that holds ``content`` at its place."""
+    """Return what the loader writes of a flash memory that holds ``content`` at its place.
+
+    And what it asks for, each time, with the cycles for which it did not before.
+    """
     wrote, asked = [], []
-    state = {"bits": [], "clk": 0}
+    state = {"bits": [], "clk": 0, "pause": 0}
 
     def flash(pins):
         if not pins["flash.cs"]:
             if state["bits"]:
-                asked.append(state["bits"])
+                asked.append((state["bits"], state["pause"]))
+                state["pause"] = 0
             state["bits"] = []
+            state["pause"] += 1
         elif pins["flash.clk"] and not state["clk"]:
             state["bits"].append(pins["flash.copi"])
         elif state["clk"] and not pins["flash.clk"] and len(state["bits"]) >= 32:
@@ -140,7 +162,7 @@ def run_loader(content):
             for name in ("word", "memory", "program"):
                 if pins[name]:
                     wrote.append((name, pins["at"], pins["piece"]))
-        asked.append(state["bits"])
+        asked.append((state["bits"], state["pause"]))
         wrote.append(("done", pins["done"], 0))
 
     simulate(Loader(SIZES), drive)
@@ -152,13 +174,15 @@ def bench_loader():
     words = [(n, at, v >> 16) for n, at, v in wrote if n == "word"]
     assert words == [("word", 0, 0x12345678), ("word", 1, 0xFFFFFFFF), ("word", 2, 0)]
     pieces = [(at, v >> 32) for n, at, v in wrote if n == "memory"]
-    assert pieces == [(0, 0xABCD), (1, 1), (2, 0x8000), (3, 0)]
+    assert pieces == [*enumerate(PROGRAM.memory), (18, 0), (19, 0)]
     code = [(at, v) for n, at, v in wrote if n == "program"]
     assert code == [*((k, i.encode()) for k, i in enumerate(CODE)), (4, 0)]
     assert wrote[-1] == ("done", 1, 0)
-    wake, read = (sum(b << k for k, b in enumerate(reversed(bits[:32]))) for bits in asked[:2])
-    assert (wake, len(asked[0])) == (0xAB, 8), "release from power-down"
+    wake, read = (sum(b << k for k, b in enumerate(reversed(bits[:32]))) for bits, _ in asked[:2])
+    assert (wake, len(asked[0][0])) == (0xAB, 8), "release from power-down"
     assert read == 0x03 << 24 | IMAGE_ADDRESS
+    assert asked[1][1] in range(1020, 1030), "the flash memory takes its time to wake up"
+    assert len(asked[1][0]) in range(32 + 16 * 42, 34 + 16 * 42), "nothing is read behind the image"
 
 
 def test_loader_writes_what_the_flash_memory_holds():

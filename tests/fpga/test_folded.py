@@ -149,6 +149,33 @@ def test_cell_does_what_rtlil_says(kind, data):
     assert run(netlist) == [want >> at & ((1 << len(seen)) - 1)]
 
 
+@pytest.mark.parametrize("first", ["$add", "$sub", "$mul", "$xor", "$not", "$neg", "$shl", "$shr"])
+@given(
+    second=st.sampled_from(["$eq", "$lt", "$gt", "$and", "$or", "$mul", "$shr"]),
+    width=st.integers(1, 12),
+    narrow=st.integers(1, 12),
+    swap=st.booleans(),
+    seed=st.integers(0, 999),
+)
+@settings(max_examples=60, deadline=None)
+def test_what_is_above_the_bits_of_a_result_is_not_seen(first, second, width, narrow, swap, seed):
+    rng = random.Random(seed)
+    a, b, c = (rng.choice([rng.getrandbits(n), (1 << n) - 1]) for n in (width, width, 6))
+    made, bits, wires = registers([(a, width), (b, width), (c, 6)])
+    between = tuple(next(wires) for _ in range(narrow))
+    y = tuple(next(wires) for _ in range(16))
+    ports = {"A": bits[0], "Y": between} | ({} if first in UNARY else {"B": bits[1]})
+    sides = [between, bits[2]] if swap else [bits[2], between]
+    cells = (
+        Cell(first, ports, (False, False)),
+        Cell(second, {"A": sides[0], "B": sides[1], "Y": y}, (False, False)),
+    )
+    part = int(meaning(first, a, b, 0, max(width, narrow))) & ((1 << narrow) - 1)
+    numbers = [part, c] if swap else [c, part]
+    want = int(meaning(second, *numbers, 0, 16)) & 0xFFFF
+    assert run(Netlist({}, {"o": y}, cells, made, ())) == [want]
+
+
 @given(
     width=st.integers(1, 40),
     choices=st.integers(1, 5),

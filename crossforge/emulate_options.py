@@ -23,7 +23,7 @@ _IMAGES = {
 }
 
 #: What is usual on a board, other than the defaults.
-USUAL = {"virtual-folded": {"preset": "micro", "baud": 9600, "clock": 30}}
+USUAL = {"virtual-folded": {"preset": "micro", "baud": 9600, "clock": 24}}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -187,7 +187,7 @@ BOARDS = {
                 24: Pll(64, 32),
                 30: Pll(80, 32),
             }),
-            clock=30,
+            clock=24,
             luts=5_280,
             block_rams=30,
             block_ram_bits=4_096,

@@ -112,15 +112,15 @@ def test_bitstream_of_a_folded_chip_has_its_program_behind_it(folded, asked, cap
     assert content[:IMAGE_ADDRESS] == b"bits".ljust(IMAGE_ADDRESS, b"\xff")
     assert content[IMAGE_ADDRESS:] == image(folded)
     figures = json.loads(capsys.readouterr().out)
-    assert figures["clock_mhz"] == 30.0
+    assert figures["clock_mhz"] == 24.0
     assert {name: figures[name] for name in ("instructions", "words", "memory_words")} == {
         "instructions": 2,
         "words": 2,
         "memory_words": 1,
     }
-    assert figures["design_khz"] == 15_000.0
+    assert figures["design_khz"] == 12_000.0
     assert list(figures["phases"]) == ["fold", "elaborate", "pack"]
-    assert asked == [((49, 8, 10), 2, folder / "fold"), ("icebreaker", 30, folder, 30, 1)]
+    assert asked == [((49, 8, 10), 2, folder / "fold"), ("icebreaker", 24, folder, 24, 1)]
 
 
 def test_bitstream_shows_phases_a_table_and_how_to_load(folded, asked, capsys, monkeypatch):

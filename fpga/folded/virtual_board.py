@@ -12,7 +12,7 @@ from .top import FOLDED_BAUD, FoldedTop, check_speed
 __all__ = ["FOLDED_CLOCK", "FoldedBoard"]
 
 #: As on the iCEBreaker.
-FOLDED_CLOCK = 30_000_000
+FOLDED_CLOCK = 24_000_000
 #: Cycles that pass after the last byte: those of the longest request, some thousand of the design.
 _QUIET = 1 << 28
 

@@ -68,7 +68,7 @@ def test_board_rejects_a_clock_that_it_cannot_make():
         ValueError, match=r"^clock must be one of 12, 18, 24, 30 \(MHz\) on icebreaker, not 80$"
     ):
         BOARDS["icebreaker"].check_clock(80)
-    assert BOARDS["icebreaker"].check_clock(None) == 30
+    assert BOARDS["icebreaker"].check_clock(None) == 24
 
 
 ULX3S = {"clk25_0__io": "G2", "uart_0__rx__io": "M1", "uart_0__tx__io": "L4"}

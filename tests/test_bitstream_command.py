@@ -16,7 +16,7 @@ from crossforge.cli import main
 from fpga.bitstream import Built, Report
 from fpga.boards import BOARDS
 from fpga.folded.image import IMAGE_ADDRESS, image
-from fpga.folded.isa import NOTHING, Instruction, Op, Program
+from fpga.folded.isa import NOP, Instruction, Op, Program
 from fpga.programs import BuildError
 
 
@@ -87,7 +87,7 @@ def test_bitstream_json(asked, capsys):
 def folded(asked, tmp_path, monkeypatch):
     """As ``asked``, in a folder, for a board that chips are folded for."""
     monkeypatch.chdir(tmp_path)
-    program = Program((Instruction(Op.END), NOTHING), (0, 5), (7,))
+    program = Program((Instruction(Op.END), NOP), (0, 5), (7,))
     made = command.build
 
     def fold_chip(chip, hw, folder):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from .isa import WORD_BITS, Op
 from .netlist import Bit, Cell
-from .values import ALL_BITS, Operand, Values
+from .values import Operand, Values
 
 __all__ = ["results"]
 
@@ -29,7 +29,7 @@ def results(v: Values, cell: Cell) -> list[int]:
         case "$not" | "$neg":
             a = v.chunks(v.extend(ports["A"], cell.signed[0], width))
             if kind == "$neg":
-                return _subtract(v, [v.number(0, WORD_BITS)] * len(a), a, size)
+                return _add(v, [v.number(0, WORD_BITS)] * len(a), a, size, minus=True)
             ones = v.chunks([1] * width)
             return [v.emit(Op.XOR, x, one.value) for x, one in zip(a, ones, strict=True)]
         case "$logic_not" | "$reduce_or" | "$reduce_bool" | "$reduce_and":
@@ -49,10 +49,8 @@ def results(v: Values, cell: Cell) -> list[int]:
                 least = [width if signed else min(width, len(ports[p])) for p in "AB"]
                 return _multiply(v, x[: least[0]], y[: least[1]], size)
             words = v.chunks(x), v.chunks(y), size
-            if kind == "$add":
-                return _add(v, *words)
-            if kind == "$sub":
-                return _subtract(v, *words)
+            if kind in ("$add", "$sub"):
+                return _add(v, *words, minus=kind == "$sub")
             op = {"$and": Op.AND, "$or": Op.OR, "$xor": Op.XOR}[kind]
             return [v.binary(op, a, b, n) for a, b, n in zip(*words, strict=True)]
     raise ValueError(f"the design must have cells that can be folded, not a {kind}")
@@ -120,52 +118,31 @@ def _compare(v: Values, cell: Cell) -> int:
     return v.emit(Op.XOR, Operand(out, 0, 1), v.constant(1)) if kind in ("$le", "$ge") else out
 
 
-def _add(v: Values, a: list[Operand], b: list[Operand], size: list[int]) -> list[int]:
-    """Return the words of a sum; ``size`` says how many bits of each are meant."""
+def _add(
+    v: Values, a: list[Operand], b: list[Operand], size: list[int], *, minus: bool = False
+) -> list[int]:
+    """Return the words of ``a + b``, or ``a - b``, of which so many bits are meant."""
     out: list[int] = []
-    carry = None
+    carry = None  # or what is borrowed
     for k, (p, q) in enumerate(zip(a, b, strict=True)):
-        last = k + 1 == len(a)
-        meant = size[k] if last else ALL_BITS
-        x, y = (q, p) if v.free(p, meant) and not v.free(q, meant) else (p, q)
-        y_word = v.word(y, meant)
-        first = total = v.emit(Op.ADD, x, y_word)
+        swap = v.free(p, size[k]) and not v.free(q, size[k])
+        x, y = (q, v.word(p, size[k])) if swap else (p, v.word(q, size[k]))
+        op = Op.ADD if not minus else Op.RSUB if swap else Op.SUB
+        first = total = v.emit(op, x, y)
         if carry is not None:
-            total = v.emit(Op.ADD, Operand(carry, 0, 1), first)
-        if not last:
-            over = v.emit(Op.LTU, Operand(first, 0, WORD_BITS), y_word)
-            if carry is not None:
-                again = v.emit(Op.LTU, Operand(total, 0, WORD_BITS), first)
-                over = v.emit(Op.OR, Operand(again, 0, 1), over)
-            carry = over
+            total = v.emit(Op.RSUB if minus else Op.ADD, Operand(carry, 0, 1), first)
         out.append(total)
-    return out
-
-
-def _subtract(v: Values, a: list[Operand], b: list[Operand], size: list[int]) -> list[int]:
-    """Return the words of a difference, as :meth:`add`."""
-    out: list[int] = []
-    borrow = None
-    for k, (x, y) in enumerate(zip(a, b, strict=True)):
-        last = k + 1 == len(a)
-        meant = size[k] if last else ALL_BITS
-        if v.free(x, meant) and not v.free(y, meant):
-            x_word = v.word(x, meant)
-            first = total = v.emit(Op.RSUB, y, x_word)
-            below = Op.GTU, y, x_word
+        if k + 1 == len(a):
+            break
+        if minus:
+            over = v.emit(Op.GTU if swap else Op.LTU, x, y)
         else:
-            y_word = v.word(y, meant)
-            first = total = v.emit(Op.SUB, x, y_word)
-            below = Op.LTU, x, y_word
-        if borrow is not None:
-            total = v.emit(Op.RSUB, Operand(borrow, 0, 1), first)
-        if not last:
-            under = v.emit(*below)
-            if borrow is not None:
-                again = v.emit(Op.GTU, Operand(total, 0, WORD_BITS), first)
-                under = v.emit(Op.OR, Operand(again, 0, 1), under)
-            borrow = under
-        out.append(total)
+            over = v.emit(Op.LTU, Operand(first, 0, WORD_BITS), y)
+        if carry is not None:
+            op = Op.GTU if minus else Op.LTU
+            again = v.emit(op, Operand(total, 0, WORD_BITS), first)
+            over = v.emit(Op.OR, Operand(again, 0, 1), over)
+        carry = over
     return out
 
 

@@ -22,7 +22,7 @@ class Encoded(data.Struct):
     b: 11
 
 
-def is_op(encoded, *ops):
+def _is_op(encoded, *ops):
     """Whether an encoded instruction is one of some."""
     return Cat(encoded.op == op for op in sorted(ops)).any()
 
@@ -100,7 +100,7 @@ class Core(wiring.Component):
         # --- shift: to the right, by a number of the instruction or of B
         shift, shifting = Signal(Encoded), Signal()
         m.d.sync += [shift.eq(read), shifting.eq(reading & self.run)]
-        dynamic = is_op(shift, Op.SHR)
+        dynamic = _is_op(shift, Op.SHR)
         shifted, kept = Signal(WORD_BITS), Signal(WORD_BITS)
         m.d.sync += [
             shifted.eq(words[0] >> Mux(dynamic, words[1][:5], shift.shift)),
@@ -110,7 +110,7 @@ class Core(wiring.Component):
         # --- cut: what is above the width goes; all of it, if there was nothing left
         cut, cutting = Signal(Encoded), Signal()
         m.d.sync += [cut.eq(shift), cutting.eq(shifting & self.run)]
-        nothing = is_op(cut, Op.SHR) & kept[5:].any()
+        nothing = _is_op(cut, Op.SHR) & kept[5:].any()
         below = Cat((cut.width > k) | (cut.width == 0) for k in range(WORD_BITS))  # 0 is 32
         a, b = Signal(WORD_BITS), kept
         m.d.comb += a.eq(Mux(nothing, 0, shifted & below))
@@ -120,12 +120,12 @@ class Core(wiring.Component):
         doing, flag, silent = Signal(), Signal(), Signal()
         x, y = Signal(WORD_BITS), Signal(WORD_BITS)
         terms, minus = Array(Signal(WORD_BITS, name=f"term_{k}") for k in range(2)), Signal()
-        swap = is_op(cut, Op.RSUB, Op.GTU, Op.GTS)
-        plus = is_op(cut, Op.ADD)
+        swap = _is_op(cut, Op.RSUB, Op.GTU, Op.GTS)
+        plus = _is_op(cut, Op.ADD)
         m.d.sync += [
             do.eq(cut),
             doing.eq(cutting & self.run),
-            silent.eq(is_op(cut, *SILENT)),
+            silent.eq(_is_op(cut, *SILENT)),
             x.eq(a),
             y.eq(b),
             terms[0].eq(Mux(swap, b, a)),
@@ -134,16 +134,16 @@ class Core(wiring.Component):
         ]
         result = Signal(WORD_BITS)
         m.d.comb += result.eq(self._result(m, do, x, y, flag, terms, minus))
-        with m.If(doing & is_op(do, Op.TEST)):
+        with m.If(doing & _is_op(do, Op.TEST)):
             m.d.sync += flag.eq(x != y)
         store = Signal()
         m.d.comb += [
-            store.eq(doing & is_op(do, Op.STORE)),
+            store.eq(doing & _is_op(do, Op.STORE)),
             self.address.eq(Mux(store, Cat(C(0, 3), do.dst) | x, a | b)),
             self.w_data.eq(y),
             self.w_en.eq(store & flag),
-            self.taken.eq(doing & is_op(do, Op.IN)),
-            self.sent.eq(doing & is_op(do, Op.OUT)),
+            self.taken.eq(doing & _is_op(do, Op.IN)),
+            self.sent.eq(doing & _is_op(do, Op.OUT)),
             self.o.eq(x),
         ]
 
@@ -161,7 +161,7 @@ class Core(wiring.Component):
         total = Signal(WORD_BITS + 1)
         product, equal, sign = Signal(WORD_BITS), Signal(), Signal()
         m.d.comb += [
-            by.eq(Mux(is_op(do, Op.SHL), x, Cat(do.width, do.width == 0))),
+            by.eq(Mux(_is_op(do, Op.SHL), x, Cat(do.width, do.width == 0))),
             up.eq(Mux(by[5], 0, y << by[:5])),
             total.eq(terms[0] + terms[1] + minus),
             product.eq(x[:16] * y[:16]),

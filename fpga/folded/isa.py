@@ -15,9 +15,9 @@ __all__ = [
     "INSTRUCTION_BITS",
     "LATENCY",
     "MEMORY_WORDS",
-    "NOTHING",
+    "NOP",
     "PROGRAM_WORDS",
-    "SHADOW",
+    "DELAY_SLOTS",
     "SILENT",
     "WORDS",
     "WORD_BITS",
@@ -25,7 +25,6 @@ __all__ = [
     "Op",
     "Program",
     "TooLargeError",
-    "decode",
 ]
 
 #: Bits of a word, and words that there are: seven block RAMs deep, twice, for two reads a cycle.
@@ -35,9 +34,7 @@ INSTRUCTION_BITS, PROGRAM_WORDS, MEMORY_WORDS = 48, 16384, 16384
 #: Instructions from one that writes a word to the first one that reads it.
 LATENCY = 6
 #: Instructions behind END that are executed before the first one.
-SHADOW = 1
-
-_MASK = (1 << WORD_BITS) - 1
+DELAY_SLOTS = 1
 
 
 class TooLargeError(ValueError):
@@ -71,7 +68,7 @@ class Op(IntEnum):
     STORE = 21  #: ``if flag: memory[dst * 8 | a] = b[:16]``; writes nothing
     IN = 22  #: what came: see :class:`fpga.folded.core.Core`
     OUT = 23  #: send ``a``; writes nothing
-    END = 24  #: begin again, SHADOW instructions later; writes nothing
+    END = 24  #: begin again, DELAY_SLOTS instructions later; writes nothing
 
 
 #: Those that write no word.
@@ -109,18 +106,8 @@ class Instruction:
         return out
 
 
-#: Writes 0 into word 0, which is 0.
-NOTHING = Instruction(Op.CAT)
-
-
-def decode(bits: int) -> Instruction:
-    """Return the instruction that was encoded."""
-    out = []
-    for width in (5, 5, 5, 11, 11, 11):
-        out.append(bits & ((1 << width) - 1))
-        bits >>= width
-    op, shift, width, dst, a, b = out
-    return Instruction(Op(op), dst, a, b, shift, width or WORD_BITS)
+#: No operation: writes 0 into word 0, which is 0.
+NOP = Instruction(Op.CAT)
 
 
 @dataclass(frozen=True)
@@ -131,9 +118,9 @@ class Program:
     ----------
     instructions : tuple of Instruction
         Those behind END are executed, too.
-    words : tuple of int
+    words : tuple of int, 0..2**32 - 1
         What words begin with.
-    memory : tuple of int
+    memory : tuple of int, 0..65535
         What memories begin with.
     """
 

@@ -158,8 +158,6 @@ class _Lowering:
             self.columns[number].append((at, n, len(self.memory)))
             init = [word >> at & ((1 << n) - 1) for word in self.netlist.memories[number].init]
             self.memory += [*init, *[0] * (depth - len(init))]
-        for columns in self.columns:
-            columns.sort()
         if len(self.memory) > MEMORY_WORDS:
             raise TooLargeError(
                 f"its memories take {len(self.memory):,} words of {PIECE} bits and there are "

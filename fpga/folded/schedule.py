@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from .isa import (
+    DELAY_SLOTS,
     LATENCY,
-    NOTHING,
+    NOP,
     PROGRAM_WORDS,
-    SHADOW,
     SILENT,
     WORDS,
     Instruction,
@@ -182,7 +182,7 @@ def _depth_first(graph: _Graph) -> dict[int, int]:
 
 
 class _Scheduler:
-    """Takes steps one by one; what is read soon after it was made needs no word for long.
+    """List scheduling; what is read soon after it was made needs no word for long.
 
     A step that reads a value for the last time, and leaves no more values than before, goes first
     if words are short. Else steps of the test that was made last go first, since a test is an
@@ -303,7 +303,7 @@ def _fixed(graph: _Graph) -> dict[int, int]:
 
 
 def _allocate(graph: _Graph, order: list[int | None], fixed: dict[int, int]) -> dict[int, int]:
-    """Return the word of each value."""
+    """Return the word of each value, by linear scan."""
     word = dict(fixed)
     for step, q in graph.writes.items():
         word[step] = word[q]
@@ -344,7 +344,7 @@ def _program(graph: _Graph, order: list[int | None], word: dict[int, int]) -> Pr
     instructions = []
     for item in order:
         if item is None:
-            instructions.append(NOTHING)
+            instructions.append(NOP)
         elif item < 0:
             a, b = low.tests[-1 - item]
             instructions.append(Instruction(Op.TEST, 0, word[a.value], word[b], a.shift, a.width))
@@ -354,8 +354,8 @@ def _program(graph: _Graph, order: list[int | None], word: dict[int, int]) -> Pr
             dst = word.get(item, 0) if step.op not in SILENT else step.base // 8
             instructions.append(Instruction(step.op, dst, word[a.value], word[b], a.shift, a.width))
     # what the last step writes can be read by the first one
-    instructions += [NOTHING] * (LATENCY - SHADOW - 2)
-    instructions += [Instruction(Op.END), *[NOTHING] * SHADOW]
+    instructions += [NOP] * (LATENCY - DELAY_SLOTS - 2)
+    instructions += [Instruction(Op.END), *[NOP] * DELAY_SLOTS]
     if len(instructions) > PROGRAM_WORDS:
         raise TooLargeError(
             f"it takes {len(instructions):,} instructions and there are {PROGRAM_WORDS:,}"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from .isa import WORD_BITS, Op
 from .netlist import Bit, Cell
 
-__all__ = ["ALL_BITS", "PIECE", "Operand", "Step", "Values"]
+__all__ = ["PIECE", "Operand", "Step", "Values"]
 
 #: More bits than a word has: those above the ones that are meant are 0.
-ALL_BITS = WORD_BITS + 1
+_ALL_BITS = WORD_BITS + 1
 #: Bits of a word of memory.
 PIECE = 16
 
@@ -134,15 +134,15 @@ class Values:
                 return PIECE
         return WORD_BITS
 
-    def word(self, a: Operand, meant: int = ALL_BITS) -> int:
+    def word(self, a: Operand, meant: int = _ALL_BITS) -> int:
         """Return a value that is the operand in its lowest ``meant`` bits."""
         return a.value if self.free(a, meant) else self.emit(Op.CAT, a, self.constant(0))
 
-    def free(self, a: Operand, meant: int = ALL_BITS) -> bool:
+    def free(self, a: Operand, meant: int = _ALL_BITS) -> bool:
         """Whether :meth:`word` takes no step."""
         return a.shift == 0 and (meant <= a.width or self.bits[a.value] <= a.width)
 
-    def binary(self, op: Op, a: Operand, b: Operand, meant: int = ALL_BITS) -> int:
+    def binary(self, op: Op, a: Operand, b: Operand, meant: int = _ALL_BITS) -> int:
         """Return the value of an operation that does not mind which is first."""
         if self.free(a, meant) and not self.free(b, meant):
             a, b = b, a

@@ -9,9 +9,9 @@ import pytest
 from cosim.bench import simulate
 from fpga.folded.image import IMAGE_ADDRESS, Loader, image
 from fpga.folded.isa import (
+    DELAY_SLOTS,
     MEMORY_WORDS,
-    NOTHING,
-    SHADOW,
+    NOP,
     WORDS,
     Instruction,
     Op,
@@ -44,7 +44,7 @@ def program_by_chance(seed):
         elif op is Op.LOAD:
             b, width = rng.choice(bases), 2
         code.append(Instruction(op, dst, a, b, shift, width))
-    code += [Instruction(Op.END), *[NOTHING] * SHADOW]
+    code += [Instruction(Op.END), *[NOP] * DELAY_SLOTS]
     words = [0] * WORDS
     for k in used:
         words[k] = rng.choice([*SPECIAL, rng.getrandbits(32)])
@@ -108,7 +108,7 @@ def test_core_equals_its_model():
 def test_every_instruction_changes_what_comes_out(op):
     """Programs without it come to something else: the test above would notice a wrong one."""
     program = program_by_chance(1)
-    less = tuple(NOTHING if i.op is op else i for i in program.instructions)
+    less = tuple(NOP if i.op is op else i for i in program.instructions)
     assert op in {i.op for i in program.instructions}
     received = [7, 8]
     without = Program(less, program.words, program.memory)

@@ -170,6 +170,16 @@ def test_what_is_above_the_bits_of_a_result_is_not_seen(first, second, width, na
     assert run(Netlist({}, {"o": y}, cells, made, ())) == [want]
 
 
+def test_product_that_is_cut_equals_what_is_left_of_it():
+    made, (a, b, left), wires = registers([(4095, 12), (4095, 12), (4095**2 % 2**18, 18)])
+    product, same = tuple(next(wires) for _ in range(18)), (next(wires),)
+    cells = (
+        Cell("$mul", {"A": a, "B": b, "Y": product}, (False, False)),
+        Cell("$eq", {"A": left, "B": product, "Y": same}, (False, False)),
+    )
+    assert run(Netlist({}, {"o": same}, cells, made, ())) == [1]
+
+
 @given(
     width=st.integers(1, 40),
     choices=st.integers(1, 5),

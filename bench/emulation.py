@@ -79,6 +79,7 @@ def main() -> None:
     """Measure, print a table or JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preset", default="small", help="as for crossforge emulate")
+    parser.add_argument("--lanes", type=int, help="in place of the preset's")
     parser.add_argument("--warm", type=int, default=4000, help="examples before (default: 4000)")
     parser.add_argument("--examples", type=int, default=1000, help="that count (default: 1000)")
     parser.add_argument("--pins", type=int, default=100, help="through the pins (default: 100)")
@@ -86,7 +87,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     controller = CONTROLLERS[args.preset]
-    chip, hw = controller.chip.but(seed=1), controller.hardware()
+    chip, hw = controller.chip.but(seed=1), controller.hardware(args.lanes)
     data = images(chip)
     order = epoch_order(chip.seed, 0, len(data.x_train))
     warm, part = order[: args.warm], order[args.warm : args.warm + args.examples]

@@ -174,6 +174,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--preset", help="as for verilog (default: small, folded: micro)")
     p.add_argument(
+        "--lanes",
+        type=int,
+        metavar="N",
+        help="codes in a beat, as the bitstream was made with (default: the preset's)",
+    )
+    p.add_argument(
         "--examples", type=int, metavar="N", help="training examples of an epoch (default: 20000)"
     )
     p.add_argument("--epochs", type=int, metavar="N", help="default: 1")

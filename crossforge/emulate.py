@@ -18,7 +18,6 @@ from fpga.engine import BoardEngine
 from fpga.host import Link
 from fpga.tile.layout import Register
 from golden.config import ChipConfig
-from golden.controllers import CONTROLLERS
 from golden.engine import FixedEngine
 from golden.machine import COUNTERS
 from golden.program import Op
@@ -188,7 +187,7 @@ def emulate(
         if not resume:
             (out / "checkpoint").unlink(missing_ok=True)
         write_atomically(out / "emulate.json", json.dumps(asdict(options)).encode())
-    chip, hw = options.chip(), CONTROLLERS[options.preset].hardware()
+    chip, hw = options.chip(), options.hardware()
     console = Console(stderr=True, quiet=quiet)
     start = time.perf_counter()
     with console.status("building the virtual board (minutes, if it is not there yet)"):
@@ -249,6 +248,7 @@ def _figures(run: _Run, accuracy, *, build_seconds) -> dict:
     return {
         "board": options.board,
         "preset": options.preset,
+        "controller_lanes": run.engine.hw.lanes,
         "layers": list(chip.layers),
         "seed": options.seed,
         "interval": interval,

@@ -8,6 +8,7 @@ from pathlib import Path
 from analog_models.config import check
 from golden.config import ChipConfig, TransferConfig
 from golden.controllers import CONTROLLERS
+from golden.hardware import ControllerConfig
 
 from .checkpoint import CheckpointError
 from .data import PAPER_CROP, Dataset, crop, load, pool
@@ -36,6 +37,8 @@ class EmulateOptions:
         One of :data:`crossforge.emulate_boards.VIRTUAL`, or a serial port.
     preset : str
         One of :data:`golden.controllers.CONTROLLERS`.
+    lanes : int or None
+        Codes that the board's controller moves at once; None is the preset's.
     examples : int
         Training examples of an epoch.
     epochs : int
@@ -54,6 +57,7 @@ class EmulateOptions:
 
     board: str = "virtual-fast"
     preset: str = "small"
+    lanes: int | None = None
     examples: int = 20_000
     epochs: int = 1
     test: int = 10_000
@@ -78,6 +82,7 @@ class EmulateOptions:
             check(low <= value <= high, f"--{name}", f"within {low}..{high}", value)
         if self.interval is not None:
             check(self.interval >= 0, "--interval", "at least 0", self.interval)
+        self.hardware()
 
     def chip(self) -> ChipConfig:
         """Return the chip that is trained."""
@@ -86,6 +91,10 @@ class EmulateOptions:
             return chip
         fields = {n: getattr(chip.transfer, n) for n in TransferConfig.__dataclass_fields__}
         return chip.but(transfer=TransferConfig(**fields | {"interval": self.interval}))
+
+    def hardware(self) -> ControllerConfig:
+        """Return the sizes of the controller that trains it."""
+        return CONTROLLERS[self.preset].hardware(self.lanes)
 
 
 def images(chip: ChipConfig) -> Dataset:
@@ -104,7 +113,7 @@ def resumed(folder: Path, given: dict) -> EmulateOptions:
         If an option is given that must stay.
     """
     for name in given:
-        if name not in ("board", "epochs", "test", "baud", "clock", "check"):
+        if name not in ("board", "lanes", "epochs", "test", "baud", "clock", "check"):
             raise ValueError(f"--{name} must not go with --resume: {folder} says what to do")
     path = folder / "emulate.json"
     try:

@@ -80,7 +80,7 @@ class BoardEngine:
             have = self.place.map.decode("SIZES", found)
             raise LinkError(
                 f"the board must have been built for this preset, but its controller has {have}: "
-                "load the bitstream of this preset, or name the preset of the bitstream"
+                "load the bitstream of this preset, or name the preset and lanes of the bitstream"
             )
 
     # --- the executor

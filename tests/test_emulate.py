@@ -19,6 +19,7 @@ from golden.controllers import CONTROLLERS
     [
         ("preset", "huge", "--preset must be one of"),
         ("preset", "tiny", "--preset must be one of"),
+        ("lanes", 3, "lanes must be a power of two within 2..128, not 3"),
         ("examples", 0, "--examples must be within 1..60000, not 0"),
         ("epochs", 0, "--epochs must be within"),
         ("test", 10_001, "--test must be within 0..10000, not 10001"),
@@ -47,6 +48,7 @@ def test_resuming_takes_what_was_asked(tmp_path):
     (tmp_path / "emulate.json").write_text(json.dumps(asdict(options)))
     assert resumed(tmp_path, {"epochs": 3}).epochs == 3
     assert resumed(tmp_path, {}) == options
+    assert resumed(tmp_path, {"lanes": 8}).hardware().lanes == 8  # on another board
     with pytest.raises(ValueError, match="--examples must not go with --resume"):
         resumed(tmp_path, {"examples": 3})
     (tmp_path / "emulate.json").write_text("{")

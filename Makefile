@@ -56,15 +56,23 @@ $(CREATED):
 	"$(PYTHON)" -m venv --clear $(VENV)
 	@touch $@
 
+# numba keeps what it compiles: neither the first run nor the first tests wait for it.
+define COMPILE_KERNELS
+	@echo "Compiling the kernels (half a minute)"
+	@$(BIN)/crossforge train --epochs 1 --examples 1 --json > /dev/null
+endef
+
 $(INSTALLED): pyproject.toml $(CREATED)
 	@echo "Installing Crossforge into $(VENV) (the first time takes a minute or two)"
 	$(PIP) install --quiet -e .
+	$(COMPILE_KERNELS)
 	@touch $@
 
 $(DEVELOP): pyproject.toml $(CREATED)
 	@echo "Installing Crossforge and its development tools into $(VENV)" \
 	  "(the first time takes a minute or two)"
 	$(PIP) install --quiet -e '.[dev]'
+	$(COMPILE_KERNELS)
 	@command -v iverilog > /dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && \
 	  { apt-get install --yes --quiet iverilog > /dev/null 2>&1 || { apt-get update --quiet \
 	  && apt-get install --yes --quiet iverilog; } > /dev/null 2>&1; }; } \

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -60,12 +61,19 @@ def test_trainer_evaluation_does_not_change_the_training():
     assert plain.digest() == watched.digest()
 
 
-@pytest.mark.parametrize("tile", ["fixed", "physical"])
-@pytest.mark.parametrize("stop", [0, 1, 3])
-def test_trainer_resumes_with_the_same_bits(tile, stop):
+@cache
+def stopped(tile):
+    """Return a model that was trained to the end, and its states on the way."""
     states = []
     whole = AnalogClassifier(CHIP, epochs=2, tile=tile)
     whole.fit(*problem(), validation=problem(50, 2), on_stop=lambda m: states.append(m.state()))
+    return whole, states
+
+
+@pytest.mark.parametrize("tile", ["fixed", "physical"])
+@pytest.mark.parametrize("stop", [0, 1, 3])
+def test_trainer_resumes_with_the_same_bits(tile, stop):
+    whole, states = stopped(tile)
     again = AnalogClassifier(CHIP, epochs=2, tile=tile)
     again.fit(*problem(), validation=problem(50, 2), state=states[stop])
     assert again.digest() == whole.digest()

@@ -150,6 +150,7 @@ def test_zero_decoder_does_what_the_model_does(seed, flow):
     check_decoder([*coded.tolist(), *end], **flow)
 
 
+@pytest.mark.slow
 def test_mnist_takes_77_bytes_an_example():
     """As the docstring of fpga.link.zero_code says."""
     data = load()

@@ -3,6 +3,7 @@
 """The core does what its model does, and begins with what the flash memory holds."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -218,17 +219,19 @@ def test_loader_writes_what_the_flash_memory_holds():
 
 
 def bench_damage(bits=range(16)):
-    """Each bit of a piece counts, wherever the piece is."""
-    good = image(PROGRAM, SIZES)
+    """Each bit of a piece counts, wherever the piece is; without damage all is well."""
     for bit in bits:
-        content = bytearray(good)
-        content[(6 * bit) % len(good) & ~1 | bit // 8] ^= 1 << bit % 8
+        words = tuple(random.Random(bit).getrandbits(32) for _ in range(3))
+        content = bytearray(image(replace(PROGRAM, words=words), SIZES))
+        wrote, _ = run_loader(bytes(content))
+        assert wrote[-1] == ("done", 1, 0)
+        content[(6 * bit) % len(content) & ~1 | bit // 8] ^= 1 << bit % 8
         wrote, _ = run_loader(bytes(content))
         assert wrote[-1] == ("done", 0, 0)
 
 
 def test_loader_is_not_done_with_a_damaged_image():
-    bench_damage([0, 3, 8, 15])
+    bench_damage([0, 3, 9])
 
 
 def test_loader_is_not_done_without_an_image():

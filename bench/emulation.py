@@ -49,7 +49,8 @@ class _Counted:
 def ideal(chip, lanes, state, x, y):
     """Return the cycles that training on some examples takes at least, an example.
 
-    ``words``: a word that has any cell to visit takes one. ``cells``: cells over lanes.
+    ``words``: a word that has any cell to visit takes one. ``cells``: cells over lanes, or over
+    the columns of a tile that has fewer.
     """
     engine = MachineEngine(chip, KernelTile)
     engine.restore(state)

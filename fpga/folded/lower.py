@@ -101,12 +101,14 @@ class _Lowering:
                     self.columns[number], self.loads(number, port), strict=True
                 ):
                     v.place(port.data[at : at + n], value)
-        becomes = {q: v.gather(d) for q, d in registers}
+        becomes = {q: self.whole(d) for q, d in registers}
         for number, memory in enumerate(self.netlist.memories):
             for port in memory.reads:
                 if port.clocked:
                     loads = self.loads(number, port)
-                    becomes |= self.enabled(port, dict(zip(outputs[port], loads, strict=True)))
+                    widths = [n for _, n, _ in self.columns[number]]
+                    for q, n, value in zip(outputs[port], widths, loads, strict=True):
+                        becomes[q] = self.enabled(port, q, Operand(value, 0, n))
         self.store()
         self.send()
         return Lowered(v.constants, self.init, v.steps, tuple(v.tests), becomes, tuple(self.memory))
@@ -119,6 +121,11 @@ class _Lowering:
         self.init[value] = sum(bit << k for k, bit in enumerate(init))
         self.values.place(bits, value)
         return value
+
+    def whole(self, bits) -> Operand:
+        """Return an operand that has all the bits of a register, also those that become 0."""
+        low = self.values.gather(bits)
+        return low if low.width == len(bits) else Operand(self.values.word(low), 0, len(bits))
 
     def ordered(self) -> list:
         """Return cells and reads that are not clocked, each behind what it reads."""
@@ -173,16 +180,12 @@ class _Lowering:
             for _, _, base in self.columns[number]
         ]
 
-    def enabled(self, port: ReadPort, loads: dict[int, int]) -> dict[int, Operand]:
-        """Return what the outputs of a clocked read become."""
-        v = self.values
+    def enabled(self, port: ReadPort, q: int, load: Operand) -> Operand:
+        """Return what an output of a clocked read becomes; memories have anything above it."""
         if port.enable == 1:
-            return {q: Operand(value, 0, PIECE) for q, value in loads.items()}
-        op, test = v.select(port.enable)
-        return {
-            q: Operand(v.emit(op, Operand(value, 0, PIECE), q, test=test), 0, PIECE)
-            for q, value in loads.items()
-        }
+            return load
+        op, test = self.values.select(port.enable)
+        return Operand(self.values.emit(op, load, q, test=test), 0, load.width)
 
     def store(self) -> None:
         """Write memories, where they are enabled."""

@@ -125,6 +125,40 @@ class OnePlace(wiring.Component):
         return m
 
 
+class Narrow(wiring.Component):
+    """Less than a word is kept of a sum: in a register that is wider, in a memory."""
+
+    i: In(32)
+    o: Out(32)
+
+    def __init__(self, enabled):
+        self.enabled = enabled
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = Memory(shape=5, depth=8, init=[])
+        write, read = memory.write_port(), memory.read_port()
+        few, wide = Signal(5), Signal(8, init=0xFF)
+        m.d.comb += [
+            few.eq(self.i[3:19] + self.i[5:21]),
+            write.addr.eq(self.i),
+            write.data.eq(few),
+            write.en.eq(1),
+            read.addr.eq(self.i[4:]),
+            read.en.eq(self.i[30] if self.enabled else 1),
+            self.o.eq(read.data * self.i[8:15] + (read.data >> 1) + (wide << 16)),
+        ]
+        m.d.sync += wide.eq(few)
+        return m
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("enabled", [False, True])
+def test_what_is_above_the_bits_that_are_kept_is_nothing(enabled):
+    assert_same(partial(Narrow, enabled), 1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("transparent", [False, True])
 def test_folded_memory_is_the_memory(transparent):

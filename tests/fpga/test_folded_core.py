@@ -115,7 +115,7 @@ def run_model(program, received):
     return [model.cycle(x) for x in received]
 
 
-def bench_chance(seeds=range(3)):
+def bench_chance(seeds=range(4)):
     for seed in seeds:
         rng = random.Random(seed)
         received = [rng.getrandbits(32) for _ in range(6)]
@@ -230,8 +230,16 @@ def bench_damage(bits=range(16)):
         assert wrote[-1] == ("done", 0, 0)
 
 
-def test_loader_is_not_done_with_a_damaged_image():
+def test_loader_notices_any_bit():
     bench_damage([0, 3, 9])
+
+
+@pytest.mark.parametrize("at", [0, 13, 30, -1])
+def test_loader_is_not_done_with_a_damaged_image(at):
+    content = bytearray(image(PROGRAM, SIZES))
+    content[at] ^= 0x10
+    wrote, _ = run_loader(bytes(content))
+    assert wrote[-1] == ("done", 0, 0)
 
 
 def test_loader_is_not_done_without_an_image():

@@ -2,8 +2,9 @@
 """How fast the emulator is: cycles an example against its limit, and examples a second.
 
 The limit is one word of cells a cycle, of all tiles: FORWARD visits the words of all rows with a
-code, BACKWARD those of all rows, UPDATE the words with a pulse of all rows with one. What is above
-is latency: of converters, of the controller between two layers, of vectors on their way.
+code, BACKWARD those of all rows, UPDATE the words with a pulse of all rows with one, a tick of
+leakage all words. What is above is latency: of converters, of the controller between two layers, of
+vectors on their way. What is below: UPDATE steps cells while others are multiplied.
 """
 
 import argparse
@@ -23,25 +24,25 @@ from rtl.tools import BUILD_DIR
 
 
 class _Counted:
-    """Counts the words that a tile visits, and the cells with a code or pulse on both sides."""
+    """Counts the words that a tile visits, and the cells: with a code or pulse on both sides."""
 
     def __init__(self, tile, lanes):
         self.tile, self.lanes = tile, lanes
-        self.words = dict.fromkeys(("forward", "backward", "update"), 0)
+        self.words = dict.fromkeys(("forward", "backward", "update", "age"), 0)
         self.cells = dict.fromkeys(self.words, 0)
         for name in self.words:
             setattr(tile, name, self._wrap(name, getattr(tile, name)))
 
     def _wrap(self, name, operation):
-        def counted(*vectors):
+        def counted(*given):
             rows, cols = self.tile.rows, self.tile.cols
-            r = np.count_nonzero(vectors[0]) if name != "backward" else rows
-            d = {"forward": None, "backward": vectors[0], "update": vectors[-1]}[name]
-            hot = np.ones(cols, bool) if d is None else np.asarray(d) != 0
+            r = np.count_nonzero(given[0]) if name in ("forward", "update") else rows
+            by_column = name in ("backward", "update")
+            hot = np.asarray(given[-1]) != 0 if by_column else np.ones(cols, bool)
             starts = range(0, cols, self.lanes)
             self.words[name] += r * sum(bool(hot[k : k + self.lanes].any()) for k in starts)
             self.cells[name] += r * int(hot.sum())
-            return operation(*vectors)
+            return operation(*given)
 
         return counted
 
@@ -71,6 +72,7 @@ def ideal(chip, lanes, state, x, y):
             "forward": sum(of(i, "forward", kind) for i in layers),
             "backward": sum(of(i, "backward", kind) for i in layers if i),
             "update": sum(of(i, "update", kind) for i in layers),
+            "age": sum(of(i, "age", kind) for i in layers),
         }
         for kind in ("words", "cells")
     }

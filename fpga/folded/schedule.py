@@ -165,7 +165,8 @@ def _depth_first(graph: _Graph) -> dict[int, int]:
     """Return places in an order in which what is read was made shortly before."""
     place: dict[int, int] = {}
     roots = [v for v in graph.steps if v in graph.writes or graph.steps[v].op in SILENT]
-    for root in roots:
+    # registers that are read by many first: what they become needs a word until all have read them
+    for root in sorted(roots, key=lambda v: -len(graph.before[v])):
         stack = [(root, iter(sorted(graph.before[root])))]
         entered = {root}
         while stack:

@@ -5,6 +5,8 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from .near import later
+
 __all__ = ["Amplitude"]
 
 
@@ -62,16 +64,9 @@ class Amplitude(wiring.Component):
         m = Module()
         half = self.bits // 2
         scaled, latency = _times(m, self.square, self.read_power)
-        power, shift = Signal(self.bits), self.shift
-        m.d.sync += power.eq(Array(C(p, self.bits) for p in self.powers)[self.kind])
-        for _ in range(latency - 1):
-            delayed = Signal(self.bits)
-            m.d.sync += delayed.eq(power)
-            power = delayed
-        for _ in range(latency + 1):
-            later = Signal(3)
-            m.d.sync += later.eq(shift)
-            shift = later
+        powers = Array(C(p, self.bits) for p in self.powers)
+        power = later(m, powers[self.kind], latency)[-1]
+        shift = later(m, self.shift, latency + 1)[-1]
         total, begin = Signal(self.bits), Signal(latency + 1)
         m.d.sync += [total.eq(scaled + power), begin.eq(Cat(self.start, begin[:-1]))]
 

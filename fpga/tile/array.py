@@ -12,18 +12,20 @@ from .bells import bell_ports
 from .cells import Item, row_ports
 from .draws import Draws
 from .input import COLUMN
-from .lane import CONVERT_STAGES, STEP_STAGE, Convert, Lane, Mode, Modes, Store
+from .lane import CONVERT_STAGES, STEP_STAGE, Convert, Lane, Store
 from .layout import Plane
-from .near import GROUPS, group, near
+from .near import group, near, stages_of
 from .offsets import Offsets
 from .reference import LEAK_STAGE, Reference
 from .tiles_layout import KINDS, TilesLayout
 from .walker import Visit, row_address
 
-__all__ = ["TileArray"]
+__all__ = ["VISIT_STAGES", "TileArray"]
 
 #: Stage of the lanes in which their products are there, and in which they are added up.
 _PRODUCT, _TOTAL = 6, 8
+#: The last stage of a visit.
+VISIT_STAGES = _TOTAL
 
 
 class TileArray(wiring.Component):
@@ -36,20 +38,25 @@ class TileArray(wiring.Component):
     Members
     -------
     tile : ``In``
-        Whose rows, and whose words of the host; holds from the first visit of an operation on
-        until its last one is in stage 5.
+        Whose rows of cells, and whose words of the host.
     forget : ``In(1)``
         Drop the row of cells that is under way; 24 cycles at least, in which all else runs out.
-    mode : ``In(Mode)``, negative : ``In(1)``
-        A mode counts from the first visit after those that are under way.
+    forward, backward : ``In(1)``, negative : ``In(1)``
+        Add up in each lane, or over the lanes; polarity of the cells. They hold while ``moving``.
     visit : ``In(Visit)``
-        Stage 0 of the lanes.
+        Stage 0 of the lanes: cells to multiply.
     upcoming : ``In(18)``
         Address of ``visit`` in the next cycle.
     codes : ``In(data.ArrayLayout(COLUMN, lanes))``
-        Stage 0: codes or pulses of the columns of the word.
-    moving : ``Out(STEP_STAGE + 1)``
+        Stage 0: codes of the columns of the word.
+    moving : ``Out(VISIT_STAGES + 1)``
         The stages that have a visit.
+    step_visit, step_upcoming, pulses, step_negative
+        The same for cells to step, with the pulses of the columns.
+    leaks : ``In(1)``
+        Steps are a tick of leakage; ``visit`` and ``step_visit`` are the same then.
+    stepping : ``Out(STEP_STAGE + 1)``, written : ``Out(Visit)``
+        The stages that have a step, and the one that is written.
     by_cell : ``In(1)``
         Cells are handled one by one.
     start, task, row, cols, columns, columns_busy, busy, writes, keys
@@ -75,12 +82,20 @@ class TileArray(wiring.Component):
         super().__init__({
             "tile": In(range(max(2, tiles))),
             "forget": In(1),
-            "mode": In(Mode),
+            "forward": In(1),
+            "backward": In(1),
             "negative": In(1),
             "visit": In(Visit),
             "upcoming": In(18),
             "codes": In(data.ArrayLayout(COLUMN, layout.lanes)),
-            "moving": Out(STEP_STAGE + 1),
+            "moving": Out(VISIT_STAGES + 1),
+            "step_visit": In(Visit),
+            "step_upcoming": In(18),
+            "pulses": In(data.ArrayLayout(COLUMN, layout.lanes)),
+            "step_negative": In(1),
+            "leaks": In(1),
+            "stepping": Out(STEP_STAGE + 1),
+            "written": Out(Visit),
             "by_cell": In(1),
             **row_ports(layout),
             **bell_ports(layout),
@@ -136,53 +151,38 @@ class TileArray(wiring.Component):
     def _walk(self, m, lanes):
         """Pass visits on from stage to stage; add up the lanes' products."""
         layout = self.layout
-        visits = [self.visit]
-        for k in range(1, STEP_STAGE + 1):
-            visit = Signal(Visit, name=f"visit_{k}")
-            m.d.sync += visit.eq(visits[-1])
-            visits.append(visit)
-        self._visits = visits
-        m.d.comb += self.moving.eq(Cat(v.valid for v in visits))
-
-        m.submodules.reference = reference = self._reference = Reference(layout)
-        mode = Signal(Mode)
-        with m.If(~self.moving[1:].any()):
-            m.d.sync += mode.eq(self.mode)
-        # of lanes far from each other, registers of their own; unequal at first, too
-        modes = [
-            Signal(
-                Modes,
-                name=f"mode_{k}",
-                init={"forward": k & 1, "steps": k >> 1 & 1, "leaks": k >> 2},
-            )
-            for k in range(GROUPS)
+        visits = self._visits = stages_of(m, "visit", self.visit, VISIT_STAGES)
+        steps = self._steps = stages_of(m, "step", self.step_visit, STEP_STAGE)
+        m.d.comb += [
+            self.moving.eq(Cat(v.valid for v in visits)),
+            self.stepping.eq(Cat(v.valid for v in steps)),
+            self.written.eq(steps[STEP_STAGE]),
         ]
-        with m.If(~self.moving[1:].any()):
-            for each in modes:
-                m.d.sync += [
-                    each.forward.eq(self.mode == Mode.FORWARD),
-                    each.steps.eq(self.mode == Mode.STEP),
-                    each.leaks.eq(self.mode == Mode.LEAK),
-                ]
-        leaks = modes[0].leaks
+        m.submodules.reference = reference = self._reference = Reference(layout)
+        leak = visits[LEAK_STAGE]
         m.d.comb += [
             reference.row.eq(Mux(self.host, self._line, self.visit.line)),
-            reference.leak.eq(visits[LEAK_STAGE].valid & visits[LEAK_STAGE].first & leaks),
-            reference.leak_row.eq(visits[LEAK_STAGE].line),
+            reference.leak.eq(leak.valid & leak.first & self.leaks),
+            reference.leak_row.eq(leak.line),
         ]
-        writes = near(m, "writes", visits[STEP_STAGE - 1].valid & (leaks | modes[0].steps))
+        forward, leaks = near(m, "forward", self.forward), near(m, "leaks", self.leaks)
+        writes = near(m, "writes", steps[STEP_STAGE - 1].valid)
         for k, lane in enumerate(lanes):
+            g = group(k, layout.lanes)
             m.d.comb += [
-                lane.mode.eq(modes[group(k, layout.lanes)]),
+                lane.forward.eq(forward[g]),
                 lane.negative.eq(self.negative),
                 lane.column.eq(self.codes[k][:8]),
-                lane.opposite.eq(self.visit.code[-1]),
                 lane.code.eq(visits[4].code),
                 lane.v_ref.eq(reference.v),
                 lane.walk.valid.eq(visits[_PRODUCT].valid),
                 lane.walk.fresh.eq(visits[_PRODUCT].fresh),
                 lane.walk.word.eq(visits[_PRODUCT].word),
-                lane.write.eq(writes[group(k, layout.lanes)]),
+                lane.leaks.eq(leaks[g]),
+                lane.step_negative.eq(self.step_negative),
+                lane.pulses.eq(self.pulses[k][:8]),
+                lane.opposite.eq(self.step_visit.code[-1]),
+                lane.write.eq(writes[g]),
             ]
 
         # BACKWARD: all lanes of a word, then all words of a row
@@ -203,7 +203,7 @@ class TileArray(wiring.Component):
         m.d.sync += [
             sent.eq(total),
             sent_row.eq(visit.row),
-            over.eq(visit.valid & visit.last & (mode == Mode.BACKWARD)),
+            over.eq(visit.valid & visit.last & self.backward),
         ]
         for k, lane in enumerate(lanes):
             m.d.comb += [
@@ -215,18 +215,15 @@ class TileArray(wiring.Component):
     def _convert(self, m, lanes):
         """Pass conversions on from stage to stage."""
         layout = self.layout
-        stages = [Signal(Convert, name="convert_0")]
+        first = Signal(Convert, name="convert_0")
         m.d.sync += [
-            stages[0].valid.eq(self.convert),
-            stages[0].converter.eq(self.converter),
-            stages[0].beat.eq(self.beat),
-            stages[0].bell.eq(self.bell),
-            stages[0].empty.eq(self.empty),
+            first.valid.eq(self.convert),
+            first.converter.eq(self.converter),
+            first.beat.eq(self.beat),
+            first.bell.eq(self.bell),
+            first.empty.eq(self.empty),
         ]
-        for k in range(1, CONVERT_STAGES + 1):
-            stage = Signal(Convert, name=f"convert_{k}")
-            m.d.sync += stage.eq(stages[-1])
-            stages.append(stage)
+        stages = stages_of(m, "convert", first, CONVERT_STAGES)
         m.submodules.offsets = offsets = Offsets(layout)
         m.d.comb += [
             offsets.converter.eq(stages[0].converter),
@@ -272,7 +269,7 @@ class TileArray(wiring.Component):
             m.d.comb += addr.eq(where)
         with m.Else():
             m.d.comb += addr.eq(Mux(self.by_cell, base + cells.look.beat, self.upcoming))
-        addrs = near(m, "addr", addr)
+        addrs, step_addrs = near(m, "addr", addr), near(m, "step_addr", self.step_upcoming)
         # What is stored goes through registers: it comes from far, and there is time.
         m.d.sync += storing.eq(self.host_write | cells.store)
         with m.If(self.host):
@@ -285,10 +282,11 @@ class TileArray(wiring.Component):
             ]
         write_addr, stored = Signal.like(addr), Signal(32)
         m.d.sync += stored.eq(bus)
-        m.d.sync += write_addr.eq(Mux(storing, store_addr, self._visits[STEP_STAGE - 1].addr))
+        m.d.sync += write_addr.eq(Mux(storing, store_addr, self._steps[STEP_STAGE - 1].addr))
         for k, lane in enumerate(lanes):
             m.d.comb += [
                 lane.addr.eq(addrs[group(k, layout.lanes)]),
+                lane.step_addr.eq(step_addrs[group(k, layout.lanes)]),
                 lane.write_addr.eq(write_addr),
                 lane.bus.eq(stored),
             ]

@@ -13,7 +13,7 @@ from analog_models.tile import HOLD, RESET
 
 from .input import COLUMN
 from .layout import KEYS
-from .near import later
+from .near import later, stages_of
 from .picker import pick
 from .tiles_layout import TilesLayout
 
@@ -284,13 +284,8 @@ class CellEngine(wiring.Component):
     def _devices(self, m):
         """Turn bells into states; return whether an item is done in this cycle."""
         layout, t = self.layout, self.layout.common.tables
-        places = item(layout)
-        valid, at = [self.bell_valid], [self.bell_item]  # by stage
-        for k in range(1, 10):
-            v, p = Signal(name=f"valid_{k}"), Signal(places, name=f"item_{k}")
-            m.d.sync += [v.eq(valid[-1]), p.eq(at[-1])]
-            valid.append(v)
-            at.append(p)
+        valid = later(m, self.bell_valid, 9)  # by stage
+        at = stages_of(m, "item", self.bell_item, 9)
         m.d.comb += [
             self.look.eq(at[0]),
             self.seek_lane.eq(at[2].lane),

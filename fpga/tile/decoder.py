@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 from rtl.reduce import or_tree
 from rtl.tile_port import TileOp
 
+from .array import VISIT_STAGES
 from .cells import Task
-from .lane import STEP_STAGE, Mode
 from .tiles_layout import KINDS
 
 __all__ = ["READ", "TileDecoder"]
@@ -22,13 +22,14 @@ _FLAGS = {
     "forward": (TileOp.FORWARD,),
     "backward": (TileOp.BACKWARD,),
     "read": (TileOp.READ,),
-    "updates": (TileOp.UPDATE,),
-    "steps": (TileOp.UPDATE, TileOp.TUNE),
+    "tunes": (TileOp.TUNE,),
+    "adds": (TileOp.FORWARD, TileOp.READ),
+    "steps": (TileOp.TUNE, TileOp.AGE),
+    "passes": (TileOp.FORWARD, TileOp.BACKWARD),
     "converts": (TileOp.FORWARD, TileOp.BACKWARD, TileOp.READ),
     "ages": (TileOp.AGE,),
     "programs": (TileOp.PROGRAM,),
     "inits": (TileOp.INIT,),
-    "picks": (TileOp.FORWARD, TileOp.BACKWARD, TileOp.UPDATE, TileOp.AGE),
     "dense": (TileOp.AGE, TileOp.INIT, TileOp.BACKWARD),
     "whole_rows": (TileOp.FORWARD, TileOp.READ, TileOp.AGE),
 }
@@ -41,26 +42,27 @@ class TileDecoder(wiring.Component):
     -------
     upcoming : ``In(4)``
         Operation of the next cycle; all that follows is of this one.
-    forward, backward, read, updates, ages, programs, inits : ``Out(1)``
+    forward, backward, read, tunes, ages, programs, inits : ``Out(1)``
         It is this one.
-    steps, converts : ``Out(1)``
-        It moves capacitors by pulses; it has results.
-    picks, dense, whole_rows : ``Out(1)``
-        It visits several rows; all its rows or cells are visited; all words of a row are.
-    mode : ``Out(Mode)``, task : ``Out(Task)``, kind : ``Out(2)``
-        Of the lanes, of the cell engine, of the conversion.
-    behind : ``Out(STEP_STAGE + 1)``
-        Stages of the lanes that must be empty, a cycle before the operation may go on or end.
+    adds, steps, converts : ``Out(1)``
+        Each lane adds up; it moves capacitors; it has results.
+    passes : ``Out(1)``
+        It may begin while cells are stepped.
+    dense, whole_rows : ``Out(1)``
+        All its rows or cells are visited; all words of a row are.
+    task : ``Out(Task)``, kind : ``Out(2)``
+        Of the cell engine, of the conversion.
+    behind : ``Out(VISIT_STAGES + 1)``
+        Stages of the lanes that must be empty, a cycle before it converts.
     """
 
     def __init__(self):
         super().__init__({
             "upcoming": In(4),
             **dict.fromkeys(_FLAGS, Out(1)),
-            "mode": Out(Mode),
             "task": Out(Task),
             "kind": Out(2),
-            "behind": Out(STEP_STAGE + 1),
+            "behind": Out(VISIT_STAGES + 1),
         })
 
     def elaborate(self, platform):
@@ -68,15 +70,10 @@ class TileDecoder(wiring.Component):
         for name, ops in _FLAGS.items():
             m.d.sync += getattr(self, name).eq(or_tree([self.upcoming == op for op in ops]))
 
-        # It takes some cycles to reach the same place. Multipliers are free for a conversion 3
+        # It takes some cycles to reach the same place. A multiplier is free for a conversion 3
         # cycles after the decision to convert, and sums are read 4 after it.
-        def decode(mode=Mode.FORWARD, task=Task.DRIFT, kind=_FORWARD, behind=0):
-            m.d.sync += [
-                self.mode.eq(mode),
-                self.task.eq(task),
-                self.kind.eq(kind),
-                self.behind.eq(behind),
-            ]
+        def decode(task=Task.DRIFT, kind=_FORWARD, behind=0):
+            m.d.sync += [self.task.eq(task), self.kind.eq(kind), self.behind.eq(behind)]
 
         with m.Switch(self.upcoming):
             with m.Case(TileOp.FORWARD):
@@ -84,11 +81,7 @@ class TileDecoder(wiring.Component):
             with m.Case(TileOp.READ):
                 decode(kind=READ, behind=0b11)
             with m.Case(TileOp.BACKWARD):
-                decode(Mode.BACKWARD, kind=_BACKWARD, behind=0b11111)
-            with m.Case(TileOp.UPDATE, TileOp.TUNE):
-                decode(Mode.STEP)
-            with m.Case(TileOp.AGE):
-                decode(Mode.LEAK, behind=(1 << STEP_STAGE + 1) - 1)
+                decode(kind=_BACKWARD, behind=0b11111)
             with m.Case(TileOp.PROGRAM):
                 decode(task=Task.PROGRAM)
             with m.Case(TileOp.INIT):

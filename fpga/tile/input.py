@@ -20,9 +20,11 @@ COLUMN = 14
 
 
 class TileInput(wiring.Component):
-    """Take commands and their vectors into two banks, one of which is being executed.
+    """Take commands and their vectors into two banks.
 
-    What is told of them is a cycle old, or of the next one in the cycle after ``release``.
+    The older one is executed, and with an UPDATE a FORWARD that is behind it: cells are stepped
+    and multiplied by different parts. What is told of them is a cycle old, or of what is left in
+    the cycle after ``release`` or ``updated``.
 
     Parameters
     ----------
@@ -32,12 +34,14 @@ class TileInput(wiring.Component):
     -------
     cmd, x, w : ``In``
         See :class:`rtl.tile_port.TilePort`.
-    command : ``Out(Command)``, arrived : ``Out(1)``
-        What to execute, and whether there is anything.
-    idle : ``Out(1)``
-        There is no command in either bank, as of now.
-    complete : ``Out(1)``
-        All of its vectors have arrived.
+    command : ``Out(Command)``, arrived : ``Out(1)``, second : ``Out(1)``
+        What to execute but for UPDATE, whether there is anything, and whether it is behind an
+        UPDATE; ``lit``, ``complete``, ``available``, ``first``, ``square``, ``squared``, ``flags``,
+        ``rows`` and ``columns`` are of it.
+    idle : ``Out(1)``, calm : ``Out(1)``
+        There is no command in either bank, or none but UPDATE, as of now.
+    lit : ``Out(1)``, complete : ``Out(1)``
+        A code of its rows that is not zero has arrived; all of its vectors have.
     available : ``Out``
         Beats of rows that have arrived.
     first : ``Out``
@@ -47,10 +51,19 @@ class TileInput(wiring.Component):
     flags : ``Out(layout.words)``
         Words of the columns with a code that is not zero.
     row_beat : ``In``, rows : ``Out(data.ArrayLayout(8, lanes))``
+    pulsed : ``Out(lanes)``, untouched : ``Out(lanes)``
+        Which rows of ``row_beat`` have a pulse of the UPDATE before it, and which have none; both
+        are 0 if it is executed by now.
     column_beat : ``In``, columns : ``Out(data.ArrayLayout(COLUMN, lanes))``
         Asynchronous read ports of the vectors.
     release : ``In(1)``
-        It is executed.
+        It is executed; not while ``second``.
+    update : ``Out(1)``, updated : ``In(1)``
+        The older command is an UPDATE that is complete; it is executed.
+    awaits : ``Out(1)``, full : ``Out(1)``
+        There is an UPDATE that is not complete; both banks are in use.
+    update_first, update_flags, update_row_beat, update_rows, update_word, update_columns
+        The same of an UPDATE.
     """
 
     def __init__(self, layout: TileLayout):
@@ -60,7 +73,10 @@ class TileInput(wiring.Component):
             **{name: port.members[name] for name in ("cmd", "x", "w")},
             "command": Out(Command),
             "arrived": Out(1),
+            "second": Out(1),
             "idle": Out(1),
+            "calm": Out(1),
+            "lit": Out(1),
             "complete": Out(1),
             "available": Out(range(layout.row_beats + 1)),
             "first": Out(range(layout.row_beats + 1)),
@@ -69,25 +85,38 @@ class TileInput(wiring.Component):
             "flags": Out(layout.words),
             "row_beat": In(range(layout.row_beats)),
             "rows": Out(data.ArrayLayout(8, layout.lanes)),
+            "pulsed": Out(layout.lanes),
+            "untouched": Out(layout.lanes),
             "column_beat": In(range(layout.words)),
             "columns": Out(data.ArrayLayout(COLUMN, layout.lanes)),
             "release": In(1),
+            "update": Out(1),
+            "updated": In(1),
+            "awaits": Out(1),
+            "full": Out(1),
+            "update_first": Out(range(layout.row_beats + 1)),
+            "update_flags": Out(layout.words),
+            "update_row_beat": In(range(layout.row_beats)),
+            "update_rows": Out(data.ArrayLayout(8, layout.lanes)),
+            "update_word": In(range(layout.words)),
+            "update_columns": Out(data.ArrayLayout(COLUMN, layout.lanes)),
         })
 
     def elaborate(self, platform):
         m = Module()
         layout, lanes, narrow = self.layout, self.layout.lanes, self.layout.transfer_lanes
-        fill, execute = Signal(), Signal()
+        fill, oldest, chosen = Signal(), Signal(), Signal()  # the last one is that of ``command``
         commands = Array(Signal(Command, name=f"command_{i}") for i in range(2))
         available = Array(Signal.like(self.available, name=f"available_{i}") for i in range(2))
         first = Array(Signal.like(self.first, name=f"first_{i}") for i in range(2))
         squares = Array(Signal.like(self.square, name=f"square_{i}") for i in range(2))
         flags = Array(Signal(layout.words, name=f"flags_{i}") for i in range(2))
         used, complete, squared = Signal(2), Signal(2), Signal(2)
+        updates, forwards = Signal(2), Signal(2)  # their operations
 
         # A beat comes from far: it is kept in a register, and which of its codes are not zero. Who
         # sends it learns from a register, too, that it is taken.
-        lit = Signal(lanes)
+        lit, dark_beat = Signal(lanes), Signal()
         x = stream.Signature(self.x.payload.shape()).create()
         opened = Signal()  # nothing is taken while all of this is being reset
         m.d.sync += opened.eq(1)
@@ -101,21 +130,28 @@ class TileInput(wiring.Component):
         with m.If(skid.o.ready):
             m.d.sync += [x.valid.eq(skid.o.valid), x.payload.eq(skid.o.payload)]
             m.d.sync += lit.eq(Cat(code.any() for code in skid.o.p.data))
+            m.d.sync += dark_beat.eq(~skid.o.p.data.as_value().any() & ~skid.o.p.last)
 
         # --- the vectors: rows a beat a word, columns with a write enable for every narrow beat
         row_bits = (layout.row_beats - 1).bit_length()
         col_bits = (layout.words - 1).bit_length()
         m.submodules.rows = rows = Memory(shape=8 * lanes, depth=2 << row_bits, init=[])
         m.submodules.columns = columns = Memory(shape=COLUMN * lanes, depth=2 << col_bits, init=[])
-        row_write, row_read = rows.write_port(), rows.read_port(domain="comb")
-        col_write = columns.write_port(granularity=COLUMN * narrow)
-        col_read = columns.read_port(domain="comb")
-        m.d.comb += [
-            row_read.addr.eq(Cat(self.row_beat[:row_bits], execute)),
-            self.rows.eq(row_read.data),
-            col_read.addr.eq(Cat(self.column_beat[:col_bits], execute)),
-            self.columns.eq(col_read.data),
-        ]
+        row_write, col_write = rows.write_port(), columns.write_port(granularity=COLUMN * narrow)
+        for memory, bits, beat, bank, out in (
+            (rows, row_bits, self.row_beat, chosen, self.rows),
+            (rows, row_bits, self.update_row_beat, oldest, self.update_rows),
+            (columns, col_bits, self.column_beat, chosen, self.columns),
+            (columns, col_bits, self.update_word, oldest, self.update_columns),
+        ):
+            read = memory.read_port(domain="comb")
+            m.d.comb += [read.addr.eq(Cat(beat[:bits], bank)), out.eq(read.data)]
+
+        m.submodules.lit_rows = lit_rows = Memory(shape=lanes, depth=2 << row_bits, init=[])
+        lit_write, lit_read = lit_rows.write_port(), lit_rows.read_port(domain="comb")
+        m.d.comb += lit_read.addr.eq(Cat(self.row_beat[:row_bits], oldest))
+        m.d.comb += self.pulsed.eq(Mux(self.second, lit_read.data, 0))
+        m.d.comb += self.untouched.eq(Mux(self.second, ~lit_read.data, 0))
 
         at = Signal(range(max(layout.row_beats, layout.words * lanes // narrow)))
         parts = exact_log2(lanes // narrow)  # narrow beats of a word, log2
@@ -124,6 +160,8 @@ class TileInput(wiring.Component):
         m.d.comb += [
             row_write.addr.eq(Cat(at[:row_bits], fill)),
             col_write.addr.eq(Cat(word[:col_bits], fill)),
+            lit_write.addr.eq(row_write.addr),
+            lit_write.en.eq(row_write.en),
         ]
         m.submodules.squares = square = Squares(lanes, layout.square_bits)
         codes = Signal(data.ArrayLayout(8, lanes))  # 0 beyond the end of the vector
@@ -133,13 +171,15 @@ class TileInput(wiring.Component):
             square.last.eq(x.p.last),
         ]
         on_rows, known = Signal(), Signal(lanes)
+        m.d.comb += lit_write.data.eq(known)
         for k in range(lanes):
             in_rows, in_cols = (k < (n - 1) % lanes + 1 for n in (layout.rows, layout.cols))
             there = ~x.p.last | Mux(on_rows, in_rows, in_cols)
             m.d.comb += [codes[k].eq(Mux(there, x.p.data[k], 0)), known[k].eq(there & lit[k])]
 
         stores, some = Signal(), Signal()  # columns; the beat has a code that is not zero
-        dark = Signal()  # no code of the rows was other than zero
+        darks = Signal(2)  # no code of the rows was other than zero
+        dark = darks.bit_select(fill, 1)
         # Whether there is a beat comes late: it is noted a cycle later, before anybody looks.
         noted, noted_word, noted_in = Signal(), Signal.like(word), Signal()
         m.d.sync += [noted.eq(stores & some), noted_word.eq(word), noted_in.eq(fill)]
@@ -162,6 +202,8 @@ class TileInput(wiring.Component):
                         flags[fill].eq(0),
                         at.eq(0),
                         used.bit_select(fill, 1).eq(1),
+                        updates.bit_select(fill, 1).eq(self.cmd.p.op == TileOp.UPDATE),
+                        forwards.bit_select(fill, 1).eq(self.cmd.p.op == TileOp.FORWARD),
                         squared.bit_select(fill, 1).eq(0),
                         converts.eq(
                             (self.cmd.p.op == TileOp.FORWARD) | (self.cmd.p.op == TileOp.BACKWARD)
@@ -180,11 +222,11 @@ class TileInput(wiring.Component):
 
             with m.State("ROWS"):
                 m.d.comb += on_rows.eq(1)
-                m.d.comb += x.ready.eq(square.ready | ~converts)
+                m.d.comb += x.ready.eq(square.ready | ~converts | dark_beat)
                 with m.If(dark):
                     m.d.sync += first[fill].eq(at)
                 with m.If(x.valid & x.ready):
-                    m.d.comb += [row_write.en.eq(1), square.take.eq(converts)]
+                    m.d.comb += [row_write.en.eq(1), square.take.eq(converts & ~dark_beat)]
                     m.d.sync += [at.eq(at + 1), available[fill].eq(at + 1)]
                     m.d.sync += dark.eq(dark & ~known.any())
                     with m.If(x.p.last):
@@ -245,22 +287,40 @@ class TileInput(wiring.Component):
                         m.next = "COMMAND"
 
         # What is executed is looked up a cycle ahead, so that it is decoded from registers.
-        following = Signal()
-        m.d.comb += [following.eq(execute ^ self.release), self.idle.eq(~used.any())]
-        with m.If(self.release):
+        ends, next_oldest, next_chosen = Signal(), Signal(), Signal()
+        there, updating, behind = Signal(), Signal(), Signal()
+        m.d.comb += [
+            ends.eq(self.release | self.updated),  # the oldest one, in either case
+            next_oldest.eq(oldest ^ ends),
+            there.eq(used.bit_select(next_oldest, 1)),
+            updating.eq(there & updates.bit_select(next_oldest, 1)),
+            behind.eq(~ends & used.bit_select(~oldest, 1) & forwards.bit_select(~oldest, 1)),
+            next_chosen.eq(next_oldest ^ updating),
+            self.idle.eq(~used.any()),
+            self.calm.eq(~(used & ~updates).any()),
+        ]
+        with m.If(ends):
             m.d.sync += [
-                used.bit_select(execute, 1).eq(0),
-                complete.bit_select(execute, 1).eq(0),
+                used.bit_select(oldest, 1).eq(0),
+                complete.bit_select(oldest, 1).eq(0),
             ]
         m.d.sync += [
-            execute.eq(following),
-            self.command.eq(commands[following]),
-            self.arrived.eq(used.bit_select(following, 1)),
-            self.complete.eq(complete.bit_select(following, 1)),
-            self.available.eq(available[following]),
-            self.first.eq(first[following]),
-            self.square.eq(squares[following]),
-            self.squared.eq(squared.bit_select(following, 1)),
-            self.flags.eq(flags[following]),
+            oldest.eq(next_oldest),
+            chosen.eq(next_chosen),
+            self.command.eq(commands[next_chosen]),
+            self.arrived.eq(Mux(updating, behind, there)),
+            self.second.eq(updating),
+            self.lit.eq(~darks.bit_select(next_chosen, 1)),
+            self.complete.eq(complete.bit_select(next_chosen, 1)),
+            self.available.eq(available[next_chosen]),
+            self.first.eq(first[next_chosen]),
+            self.square.eq(squares[next_chosen]),
+            self.squared.eq(squared.bit_select(next_chosen, 1)),
+            self.flags.eq(flags[next_chosen]),
+            self.update.eq(updating & complete.bit_select(next_oldest, 1)),
+            self.awaits.eq((used & updates & ~complete).any()),
+            self.full.eq(used.all() & ~ends),
+            self.update_first.eq(first[next_oldest]),
+            self.update_flags.eq(flags[next_oldest]),
         ]
         return m

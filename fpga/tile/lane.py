@@ -2,7 +2,7 @@
 """Lane: the cells of every so-many-th column of the emulated tiles, and their arithmetic."""
 
 from amaranth import *
-from amaranth.lib import data, enum, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -12,29 +12,12 @@ from analog_models.tile import V_FRAC, W_FRAC
 from .near import later
 from .tiles_layout import TilesLayout
 
-__all__ = ["CONVERT_STAGES", "STEP_STAGE", "Convert", "Lane", "Mode", "Modes", "Store", "Walk"]
+__all__ = ["CONVERT_STAGES", "STEP_STAGE", "Convert", "Lane", "Store", "Walk"]
 
 #: Stage in which a lane writes the capacitor of a cell back; 0 is that of the address.
 STEP_STAGE = 9
 #: Cycles from the bell of a conversion to its code.
 CONVERT_STAGES = 5
-
-
-class Mode(enum.Enum, shape=2):
-    """What the lanes do with the cells that they read."""
-
-    FORWARD = 0  # multiply by the row's code and add up in each lane; READ too
-    BACKWARD = 1  # multiply by each lane's code
-    STEP = 2  # move capacitors by pulses
-    LEAK = 3  # move capacitors by a tick of leakage
-
-
-class Modes(data.Struct):
-    """:class:`Mode` by its bits, as registers; BACKWARD is none of them."""
-
-    forward: 1
-    steps: 1
-    leaks: 1
 
 
 class Walk(data.Struct):
@@ -68,11 +51,12 @@ class Store(data.Struct):
 class Lane(wiring.Component):
     """Cells in memory, their weights, and what multiplies, steps and converts them.
 
-    Golden: :class:`analog_models.fixed_tile.FixedTile`. One cell a cycle. The mode and the
-    polarity hold until all stages are empty; stage ``k`` is ``k`` cycles after the address.
+    Golden: :class:`analog_models.fixed_tile.FixedTile`. Two pipelines, of one cell a cycle each:
+    one multiplies, the other moves capacitors. Both read a memory of capacitors of their own, and
+    what the second one writes goes into both. Stage ``k`` is ``k`` cycles after the address.
 
     ======  ===========================  ==================================
-    stage   FORWARD, BACKWARD            STEP, LEAK
+    stage   multiplies                   steps, or leaks
     ======  ===========================  ==================================
     1, 2    the memories answer          the same
     3, 4    fast and slow part, F        state * slope; pulses * step
@@ -83,8 +67,8 @@ class Lane(wiring.Component):
     9                                    written, within its bounds
     ======  ===========================  ==================================
 
-    A sum is converted in five stages: its noise is a bell times an amplitude of twice the width
-    of a multiplier, for which both multipliers are used.
+    A sum is converted in five stages: its noise is a bell times an amplitude, for which the
+    multiplier of the weights is used.
 
     Parameters
     ----------
@@ -94,11 +78,16 @@ class Lane(wiring.Component):
 
     Members
     -------
-    mode : ``In(Modes)``, negative : ``In(1)``
-    addr : ``In``
+    forward : ``In(1)``
+        Multiply by the row's code, and add up; or else by the column's.
+    leaks : ``In(1)``
+        Move capacitors by a tick of leakage, of the cells that are multiplied, or else by pulses.
+    negative, step_negative : ``In(1)``
+        Polarity of the cells that are multiplied, and of those that are stepped.
+    addr, step_addr : ``In``
         Stage 0.
-    column : ``In(signed(8))``
-        Stage 0: code of the lane's column, or its pulses.
+    column : ``In(signed(8))``, pulses : ``In(signed(8))``
+        Stage 0: code of the lane's column, and its pulses.
     opposite : ``In(1)``
         Stage 0: the row's pulse is negative.
     code : ``In(signed(9))``
@@ -134,10 +123,14 @@ class Lane(wiring.Component):
     def __init__(self, layout: TilesLayout, *, cells=True):
         self.layout, self.cells = layout, cells
         super().__init__({
-            "mode": In(Modes),
+            "forward": In(1),
+            "leaks": In(1),
             "negative": In(1),
+            "step_negative": In(1),
             "addr": In(range(layout.first_word[-1])),
+            "step_addr": In(range(layout.first_word[-1])),
             "column": In(signed(8)),
+            "pulses": In(signed(8)),
             "opposite": In(1),
             "code": In(signed(9)),
             "v_ref": In(signed(16)),
@@ -167,14 +160,11 @@ class Lane(wiring.Component):
         m = Module()
         layout = self.layout
 
-        # --- two multipliers, and what they get
-        a_left, a_right, a = Signal(signed(18)), Signal(signed(18)), Signal(signed(36))
-        b_left, b_right, b = Signal(signed(18)), Signal(signed(18)), Signal(signed(36))
-        m.d.sync += [a.eq(a_left * a_right), b.eq(b_left * b_right)]
-        m.d.comb += self.product.eq(a)
-
+        # --- a multiplier, and what it gets
+        left, right, product = _multiplier(m, "product")
+        m.d.comb += self.product.eq(product)
         if self.cells:
-            self._cells(m, platform, a, a_left, a_right, b, b_left, b_right)
+            self._cells(m, platform, left, right)
 
         # --- sums
         m.submodules.sums = sums = Memory(shape=signed(32), depth=layout.beats, init=[])
@@ -188,12 +178,12 @@ class Lane(wiring.Component):
         with m.Else():
             m.d.comb += [
                 sum_write.addr.eq(self.walk.word),
-                sum_write.data.eq(Mux(self.walk.fresh, 0, sum_read.data) + a),
-                sum_write.en.eq(self.walk.valid & self.mode.forward),
+                sum_write.data.eq(Mux(self.walk.fresh, 0, sum_read.data) + product),
+                sum_write.en.eq(self.walk.valid & self.forward),
             ]
 
-        # --- conversion: noise is bell * amp, the amplitude in two halves
-        half = min(16, layout.power_bits // 2)
+        # --- conversion: noise is bell * amp; what the multiplier has no bits for, in adders
+        low = min(17, len(self.amp))
         m.submodules.bells = bells = Memory(shape=signed(11), depth=layout.first_bell[-1], init=[])
         bell_write, bell_read = bells.write_port(), bells.read_port(domain="comb")
         c = self.convert
@@ -205,16 +195,14 @@ class Lane(wiring.Component):
             sum_read.addr.eq(self.sum),
         ]
         with m.If(c[0].valid):
-            m.d.sync += [
-                a_left.eq(bell_read.data),
-                a_right.eq(self.amp[half:]),
-                b_left.eq(bell_read.data),
-                b_right.eq(self.amp[:half]),
-            ]
+            m.d.sync += [left.eq(bell_read.data), right.eq(self.amp[:low])]
+        bell, rest = Signal(signed(11)), Signal(signed(11 + len(self.amp) - low))
+        m.d.comb += bell.eq(left)
+        m.d.sync += rest.eq(sum(Mux(bit, bell << i, 0) for i, bit in enumerate(self.amp[low:])))
         noise, base = Signal(signed(11 + len(self.amp))), Signal(signed(32))
         total = Signal(signed(32))
         m.d.sync += [
-            noise.eq((a << half) + b + 128),
+            noise.eq(product + (rest << low) + 128),
             base.eq(Mux(c[2].empty, 0, sum_read.data) + self.offset),
             total.eq(base + (noise >> 8)),
         ]
@@ -224,18 +212,14 @@ class Lane(wiring.Component):
                     m.d.sync += self.y.eq(_clip(total >> shift, bits))
         return m
 
-    def _cells(self, m, platform, a, a_left, a_right, b, b_left, b_right):
+    def _cells(self, m, platform, left, right):
         layout, t = self.layout, self.layout.common.tables
         g, step, leak = layout.common.g_bits, layout.common.step_bits, layout.common.leak_bits
 
         # Nobody uses a word that is read while it is written, of which block RAM promises nothing:
         # to give what was there before would take a comparator and multiplexers in each lane.
         # Where it is simulated, it gives what is wrong for sure.
-        collides = Signal()
-        if platform is None:
-            m.d.comb += collides.eq(self.addr == self.write_addr)
-
-        def memory(name, shape, field, data):
+        def memory(name, shape, field, data, addr):
             m.submodules[name] = memory = Memory(
                 shape=shape,
                 depth=layout.first_word[-1],
@@ -245,45 +229,28 @@ class Lane(wiring.Component):
             # with the register behind it, a block RAM
             read, write = memory.read_port(domain="comb"), memory.write_port()
             word, out = Signal(shape, name=f"{name}_1"), Signal(shape, name=f"{name}_2")
+            collides = C(0) if platform is not None else (addr == self.write_addr) & field
             m.d.comb += [
-                read.addr.eq(self.addr),
+                read.addr.eq(addr),
                 write.addr.eq(self.write_addr),
                 write.data.eq(data),
                 write.en.eq(field),
             ]
-            m.d.sync += [
-                word.eq(Mux(collides & field, ~read.data, read.data)),
-                out.eq(word),
-            ]
+            m.d.sync += [word.eq(Mux(collides, ~read.data, read.data)), out.eq(word)]
             return out
 
         state = Signal(signed(16))  # stage 9
-        v_2 = memory(
-            "v",
-            signed(16),
-            self.store.v | self.write,
-            Mux(self.write, state, self.bus[:16].as_signed()),
-        )
-        plus_2 = memory("g_plus", g, self.store.g_plus, self.bus[:g])
-        minus_2 = memory("g_minus", g, self.store.g_minus, self.bus[16 : 16 + g])
-        steps_2 = memory(
-            "steps", 2 * step, self.store.step, Cat(self.bus[:step], self.bus[16 : 16 + step])
-        )
+        moved = self.store.v | self.write, Mux(self.write, state, self.bus[:16].as_signed())
+        v_2 = memory("v", signed(16), *moved, self.addr)
+        step_v_2 = memory("step_v", signed(16), *moved, self.step_addr)
+        plus_2 = memory("g_plus", g, self.store.g_plus, self.bus[:g], self.addr)
+        minus_2 = memory("g_minus", g, self.store.g_minus, self.bus[16 : 16 + g], self.addr)
+        steps = Cat(self.bus[:step], self.bus[16 : 16 + step])
+        steps_2 = memory("steps", 2 * step, self.store.step, steps, self.step_addr)
         offset = layout.common.offset_bits
-        fixed_2 = memory(
-            "fixed",
-            offset + leak,
-            self.store.fixed,
-            Cat(self.bus[:offset], self.bus[16 : 16 + leak]),
-        )
+        fixed = Cat(self.bus[:offset], self.bus[16 : 16 + leak])
+        fixed_2 = memory("fixed", offset + leak, self.store.fixed, fixed, self.addr)
         m.d.comb += [self.v.eq(v_2), self.g_plus.eq(plus_2), self.g_minus.eq(minus_2)]
-
-        # --- what comes along
-        column = later(m, self.column, 4)
-        up_0 = Signal()
-        m.d.comb += up_0.eq((self.column[-1] ^ self.opposite ^ self.negative) == 0)
-        up = later(m, up_0, 7)
-        v = [None, None, *later(m, v_2, 5)]  # by stage
 
         # --- weight: fast and slow part
         slow_3, slow_4 = Signal(signed(g + 1)), Signal(signed(g + 1 + t.gain.bit_length()))
@@ -298,12 +265,19 @@ class Lane(wiring.Component):
             fast_4.eq(fast_3 + offset_3),
         ]
         weight_4 = Signal(signed(16))
+        column = later(m, self.column, 4)
         m.d.comb += weight_4.eq(_plus_or_minus(slow_4, fast_4, self.negative))
+        m.d.sync += [left.eq(Mux(self.forward, self.code, column[4])), right.eq(weight_4)]
 
         # --- step: pulses times step in adders, in stage 4
+        pulses = later(m, self.pulses, 2)
+        up_0 = Signal()
+        m.d.comb += up_0.eq((self.pulses[-1] ^ self.opposite ^ self.step_negative) == 0)
+        up = later(m, up_0, 7)
+        v = [None, None, *later(m, step_v_2, 5)]  # by stage
         pulses_2, chosen_2 = Signal(5), Signal(step)
         m.d.comb += [
-            pulses_2.eq(abs(column[2])),
+            pulses_2.eq(abs(pulses[2])),
             chosen_2.eq(Mux(up[2], steps_2[:step], steps_2[step:])),
         ]
         parts = [Signal(step + 4, name=f"part_{i}") for i in range(3)]
@@ -312,6 +286,8 @@ class Lane(wiring.Component):
             bits = range(2 * i, min(2 * i + 2, 5))
             m.d.sync += part.eq(sum(Mux(pulses_2[k], chosen_2 << (k - 2 * i), 0) for k in bits))
         m.d.sync += stepped_4.eq(parts[0] + (parts[1] << 2) + (parts[2] << 4))
+        a_left, a_right, a = _multiplier(m, "a")
+        b_left, b_right, b = _multiplier(m, "b")
         factor = Signal(signed(18))  # from the product of stage 4
         m.d.comb += factor.eq(_plus_or_minus(C(16384, 16), (a >> 15)[:18].as_signed(), up[4]))
         leak_3, leak_4, away_4 = Signal(leak), Signal(leak), Signal(signed(17))
@@ -321,11 +297,10 @@ class Lane(wiring.Component):
             away_4.eq(t.v_leak - v[3]),
         ]
 
-        mode, leaks = self.mode, self.mode.leaks
-        slope = Mux(up[2], C(t.slope_up, signed(18)), C(t.slope_down, signed(18)))
+        leaks = self.leaks
         m.d.sync += [
-            a_left.eq(Mux(mode.steps, v_2, Mux(mode.forward, self.code, column[4]))),
-            a_right.eq(Mux(mode.steps, slope, weight_4)),
+            a_left.eq(step_v_2),
+            a_right.eq(Mux(up[2], C(t.slope_up, signed(18)), C(t.slope_down, signed(18)))),
             b_left.eq(Mux(leaks, away_4, stepped_4)),
             b_right.eq(Mux(leaks, leak_4, factor)),
         ]
@@ -345,6 +320,16 @@ class Lane(wiring.Component):
             m.d.sync += state.eq(t.v_max)
         with m.Else():
             m.d.sync += state.eq(moved_8)
+
+
+def _multiplier(m, name):
+    """Return what a multiplier takes, and in the cycle after it the product: registers."""
+    left, right, product = (
+        Signal(signed(bits), name=f"{name}_{part}")
+        for part, bits in (("left", 18), ("right", 18), ("out", 36))
+    )
+    m.d.sync += product.eq(left * right)
+    return left, right, product
 
 
 def _plus_or_minus(a, b, minus):

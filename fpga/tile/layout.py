@@ -144,9 +144,9 @@ class TileLayout:
 
     @property
     def memories(self) -> tuple[int, ...]:
-        """Width of each memory of a lane with cells, bits: v, both g, steps, what else is fixed."""
+        """Width of each memory of a lane, bits: v twice, both g, steps, what else is fixed."""
         g = self.g_bits
-        return 16, g, g, 2 * self.step_bits, self.offset_bits + self.leak_bits
+        return 16, 16, g, g, 2 * self.step_bits, self.offset_bits + self.leak_bits
 
     @property
     def cell_bits(self) -> int:

@@ -5,6 +5,8 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from .near import later
+
 __all__ = ["BELL_LATENCY", "WORD_LATENCY", "Mixer"]
 
 #: Cycles from a word to the mixed word, and to its bell.
@@ -79,12 +81,12 @@ class Mixer(wiring.Component):
             self.bell.eq(low + high - 510),
         ]
 
-        valid, tag = self.i_valid, self.i_tag
-        for cycle in range(1, BELL_LATENCY + 1):
-            next_valid, next_tag = Signal(), Signal(self.tag)
-            m.d.sync += [next_valid.eq(valid), next_tag.eq(tag)]
-            valid, tag = next_valid, next_tag
-            if cycle == WORD_LATENCY:
-                m.d.comb += [self.word_valid.eq(valid), self.word_tag.eq(tag)]
-        m.d.comb += [self.bell_valid.eq(valid), self.bell_tag.eq(tag)]
+        valid = later(m, self.i_valid, BELL_LATENCY)
+        tag = later(m, self.i_tag, BELL_LATENCY)
+        m.d.comb += [
+            self.word_valid.eq(valid[WORD_LATENCY]),
+            self.word_tag.eq(tag[WORD_LATENCY]),
+            self.bell_valid.eq(valid[BELL_LATENCY]),
+            self.bell_tag.eq(tag[BELL_LATENCY]),
+        ]
         return m

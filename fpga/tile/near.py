@@ -2,8 +2,9 @@
 """Registers: near the lanes, for each group of neighbours, and one behind another."""
 
 from amaranth import *
+from amaranth.lib import data
 
-__all__ = ["GROUPS", "group", "later", "near"]
+__all__ = ["GROUPS", "group", "later", "near", "stages_of"]
 
 #: Groups of neighbouring lanes.
 GROUPS = 8
@@ -26,10 +27,27 @@ def near(m, name, value):
 
 
 def later(m, value, stages: int):
-    """Return a list with the value after 0, 1, ... ``stages`` cycles."""
+    """Return a list with the value after 0, 1, ... ``stages`` cycles.
+
+    Stages share registers of 32 bits: the folded emulator has a word for each.
+    """
+    value = Value.cast(value)
+    width, shape = len(value), value.shape()
     out = [value]
-    for _ in range(stages):
-        following = Signal(Shape.cast(value.shape()))
-        m.d.sync += following.eq(out[-1])
-        out.append(following)
+    while len(out) <= stages:
+        n = min(max(1, 32 // max(1, width)), stages + 1 - len(out))
+        held = Signal(n * width)
+        m.d.sync += held.eq(Cat(out[-1], held)[: n * width])
+        parts = [held[k * width : (k + 1) * width] for k in range(n)]
+        out += [part.as_signed() if shape.signed else part for part in parts]
     return out
+
+
+def stages_of(m, name, first, last: int):
+    """Return a structure in all stages from 0, which is ``first``, to ``last``."""
+    layout = data.Layout.cast(first.shape())
+    stages = [first, *(Signal(layout, name=f"{name}_{k}") for k in range(1, last + 1))]
+    for field, _ in layout:
+        for stage, value in zip(stages[1:], later(m, first[field], last)[1:], strict=True):
+            m.d.comb += stage[field].eq(value)
+    return stages

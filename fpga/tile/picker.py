@@ -42,7 +42,9 @@ class Picker(wiring.Component):
     available : ``In``
         Beats of it that have arrived.
     first : ``In``
-        The beat to begin with, in the cycle before ``start``.
+        The beat to begin with, in the cycle before ``start`` and when it begins ``again``.
+    twice : ``In(1)``, again : ``Out(1)``
+        Go through the vector a second time; ``beat`` is looked up for that.
     beat : ``Out``, codes : ``In(data.ArrayLayout(bits, lanes))``
         Asynchronous read port of the memory of the vector.
     o : ``Out(stream.Signature(pick(beats, lanes, bits)))``
@@ -57,6 +59,8 @@ class Picker(wiring.Component):
             "count": In(range(beats * lanes + 1)),
             "available": In(range(beats + 1)),
             "first": In(range(beats + 1)),
+            "twice": In(1),
+            "again": Out(1),
             "beat": Out(range(beats)),
             "codes": In(data.ArrayLayout(bits, lanes)),
             "o": Out(stream.Signature(pick(beats, lanes, bits))),
@@ -72,7 +76,7 @@ class Picker(wiring.Component):
         at, end = Signal(range(self.beats + 1)), Signal(range(self.beats + 1))
         waiting = Signal(init=1)  # for the start
         can_fetch, fetch, fetched, free = Signal(), Signal(), Signal(), Signal()
-        there = Signal(self.lanes)
+        there, at_last, more = Signal(self.lanes), Signal(), Signal()
         ahead, ahead_beat = Signal.like(self.codes), Signal.like(self.beat)
         wanted = Cat((self.all | ahead[k].any()) & there[k] for k in range(self.lanes))
         last = (self.count - 1)[: exact_log2(self.lanes)]  # lane of the last code
@@ -85,9 +89,11 @@ class Picker(wiring.Component):
             free.eq(~fetched | load),
             end.eq((self.count + self.lanes - 1) >> exact_log2(self.lanes)),
             self.beat.eq(at),
-            can_fetch.eq((at != end) & (at < self.available) & free),
+            at_last.eq(at == end - 1),
+            more.eq(at != end),
+            can_fetch.eq(more & (at < self.available) & free),
             fetch.eq((self.start | ~waiting) & can_fetch),
-            self.busy.eq((~waiting & (at != end)) | fetched | mask.any() | self.o.valid),
+            self.busy.eq((~waiting & more) | fetched | mask.any() | self.o.valid),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
@@ -112,12 +118,14 @@ class Picker(wiring.Component):
             m.d.sync += [
                 ahead.eq(self.codes),
                 ahead_beat.eq(at),
-                there.eq(Mux(at == end - 1, Cat(last >= k for k in range(self.lanes)), -1)),
+                there.eq(Mux(at_last, Cat(last >= k for k in range(self.lanes)), -1)),
             ]
         with m.If(~self.busy):
-            m.d.sync += [waiting.eq(1), at.eq(self.first)]
+            m.d.sync += [waiting.eq(1), at.eq(self.first), self.again.eq(0)]
         with m.If(fetch):
             m.d.sync += [fetched.eq(1), at.eq(at + 1)]
+            with m.If(at_last & self.twice & ~self.again):
+                m.d.sync += [at.eq(self.first), self.again.eq(1)]
         with m.If(self.start):
             m.d.sync += waiting.eq(0)
         return m

@@ -6,6 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from .near import later
 from .tiles_layout import TilesLayout
 
 __all__ = ["LEAK_STAGE", "Reference"]
@@ -62,7 +63,7 @@ class Reference(wiring.Component):
         leak_2, leak_3 = Signal(bits), Signal(bits)
         away_3, product_4 = Signal(signed(17)), Signal(signed(17 + bits + 1))
         loss_5, state_6 = Signal(signed(17)), Signal(signed(16))
-        v_3, v_4, v_5 = (Signal(signed(16), name=f"v_{k}") for k in (3, 4, 5))
+        v_5 = later(m, self.v, 3)[-1]
         m.d.sync += [
             self.v.eq(code_read.data),
             leak_2.eq(leak_read.data),
@@ -70,9 +71,6 @@ class Reference(wiring.Component):
             away_3.eq(layout.common.tables.v_leak - self.v),
             product_4.eq(away_3 * leak_3),
             loss_5.eq((product_4 + 32768) >> 16),
-            v_3.eq(self.v),
-            v_4.eq(v_3),
-            v_5.eq(v_4),
             state_6.eq(v_5 + loss_5),
         ]
         m.d.comb += [

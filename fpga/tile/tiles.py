@@ -5,19 +5,18 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from rtl.skid import Skid
 from rtl.tile_port import TileOp, TilePort
 
 from .amplitude import Amplitude
 from .array import TileArray
 from .decoder import READ, TileDecoder
 from .host_port import HostPort
-from .input import COLUMN
 from .inputs import TileInputs
 from .layout import Plane
 from .output import TileOutput
-from .picker import Picker
 from .registers import TileRegisters
+from .rows import Rows
+from .stepper import Stepper
 from .tiles_layout import KINDS, TilesLayout
 from .walker import Walker
 
@@ -32,11 +31,12 @@ FORGET_CYCLES = 24
 class EmulatedTiles(wiring.Component):
     """Tiles in logic, :class:`analog_models.fixed_tile.FixedTile` each, bit for bit.
 
-    They share one array of lanes: one operation at a time, of tiles in turn. FORWARD visits the
-    words of all rows with a code, BACKWARD and UPDATE those words of all rows, of rows with a
-    pulse, in which a column has one; a word takes a cycle. A conversion adds about 15 cycles, and
-    up to ``square`` and root (about 30) where there are fewer words than that. Row pulses of
-    UPDATE are -1, 0 or 1 (:func:`golden.pulses.row_pulses`).
+    They share one array of lanes: one operation at a time, of tiles in turn, and beside it one
+    UPDATE, before which a FORWARD behind it does not come. FORWARD visits the words of all rows
+    with a code, BACKWARD and UPDATE those words of all rows, of rows with a pulse, in which a
+    column has one; a word takes a cycle. A conversion adds about 15 cycles, and up to ``square``
+    and root (about 30) where there are fewer words than that. Row pulses of UPDATE are -1, 0 or 1
+    (:func:`golden.pulses.row_pulses`).
 
     Parameters
     ----------
@@ -84,8 +84,9 @@ class EmulatedTiles(wiring.Component):
         m = Module()
         layout, host = self.layout, wiring.flipped(self.host)
         m.submodules.given = given = TileInputs(layout)
-        m.submodules.picker = picker = Picker(layout.beats, layout.lanes, COLUMN)
+        m.submodules.rows = rows = Rows(layout)
         m.submodules.walker = walker = Walker(layout)
+        m.submodules.stepper = stepper = Stepper(layout)
         m.submodules.amplitude = amplitude = Amplitude(
             layout.powers, layout.common.tables.read_power, layout.square_bits, layout.power_bits
         )
@@ -105,10 +106,12 @@ class EmulatedTiles(wiring.Component):
             m.d.sync += out.eq(Array(values)[given.following])
             return out
 
-        rows, cols = (size([getattr(each, n) for each in layout.tiles]) for n in ("rows", "cols"))
+        tile_rows, tile_cols = (
+            size([getattr(each, name) for each in layout.tiles]) for name in ("rows", "cols")
+        )
 
         # --- registers of the tile in turn
-        negative, drift_due = Signal(), Signal()
+        negative, step_negative, drift_due = Signal(), Signal(), Signal()
         writes, r_data, keys = Signal(32), Signal(32), Signal.like(array.keys)
 
         def of_tile(name):
@@ -118,6 +121,7 @@ class EmulatedTiles(wiring.Component):
         m.d.sync += [
             drift_due.eq(of_tile("drift_due")),
             negative.eq(of_tile("negative")),
+            step_negative.eq(Array(each.negative for each in all_registers)[given.step_tile]),
             writes.eq(of_tile("writes")),
             keys.eq(of_tile("keys")),
         ]
@@ -136,6 +140,8 @@ class EmulatedTiles(wiring.Component):
                 array.restart[t].eq(each.convert | each.w_en),
                 *(getattr(each, name).eq(event & (tile == t)) for name, event in events.items()),
             ]
+            with m.If(stepper.updated & (given.step_tile == t)):
+                m.d.sync += each.pulse.eq(1)
 
         command = given.command
         m.submodules.decoder = op = TileDecoder()
@@ -144,48 +150,49 @@ class EmulatedTiles(wiring.Component):
         cells = Signal()  # cells are handled one by one
         all_words = size([(1 << each.words) - 1 for each in layout.tiles])
 
-        # --- rows and columns to visit
-        single = Signal()  # the row of the command is to be visited
+        # --- UPDATE beside the operation in turn
         m.d.comb += [
-            picker.all.eq(op.dense),
-            picker.count.eq(Mux(cells, cols, rows)),
-            picker.available.eq(Mux(op.forward, given.available, layout.beats)),
-            picker.first.eq(given.first),
-            given.row_beat.eq(picker.beat),
-            given.column_beat.eq(Mux(cells, picker.beat, walker.visit.word)),
+            stepper.ready.eq(given.step_ready),
+            stepper.tile.eq(given.step_tile),
+            stepper.first.eq(given.update_first),
+            stepper.flags.eq(given.update_flags),
+            stepper.rows.eq(given.update_rows),
+            stepper.moving.eq(array.stepping.any()),
+            stepper.written.eq(array.written),
+            given.update_row_beat.eq(stepper.row_beat),
+            given.update_word.eq(stepper.visit.word),
+            given.updated.eq(stepper.updated),
+            given.step_search.eq(stepper.search),
+        ]
+
+        # --- rows and columns to visit
+        same = given.step_tile == tile
+        m.d.comb += [
+            rows.by_cell.eq(cells),
+            rows.all.eq(op.dense),
+            rows.count.eq(Mux(cells, tile_cols, tile_rows)),
+            rows.available.eq(Mux(op.forward, given.available, layout.beats)),
+            rows.first.eq(given.first),
+            rows.row.eq(command.row),
+            rows.code.eq(Mux(op.read, 128, 0)),
+            rows.second.eq(given.second),
+            rows.codes.eq(given.rows),
+            rows.pulsed.eq(given.pulsed),
+            rows.untouched.eq(given.untouched),
+            rows.columns.eq(given.columns),
+            rows.stepped.eq(stepper.busy & same & op.passes),  # others have it all alone
+            rows.walking.eq(stepper.walking & same),
+            rows.at.eq(stepper.at),
+            given.row_beat.eq(rows.beat),
+            given.column_beat.eq(Mux(cells, rows.beat, walker.visit.word)),
             walker.tile.eq(tile),
             walker.wanted.eq(given.flags | Mux(op.whole_rows, all_words, 0)),
         ]
-        for k in range(layout.lanes):
-            row = given.rows[k]
-            code = Cat(row, row[-1].replicate(COLUMN - 8))
-            m.d.comb += picker.codes[k].eq(Mux(cells, given.columns[k], code))
-        m.submodules.columns = columns = Skid(picker.o.payload.shape())
-        wiring.connect(m, columns.o, array.columns)
-        with m.If(cells):
-            m.d.comb += [
-                columns.i.valid.eq(picker.o.valid),
-                columns.i.payload.eq(picker.o.payload),
-                picker.o.ready.eq(columns.i.ready),
-            ]
-        with m.Elif(single):
-            m.d.comb += [
-                walker.rows.valid.eq(1),
-                walker.rows.p.row.eq(command.row),
-                walker.rows.p.code.eq(Mux(op.read, 128, 1)),
-            ]
-            with m.If(walker.rows.ready):
-                m.d.sync += single.eq(0)
-        with m.Else():
-            picked = picker.o.p
-            m.d.comb += [
-                walker.rows.valid.eq(picker.o.valid),
-                walker.rows.p.row.eq(Cat(picked.lane, picked.beat)),
-                walker.rows.p.code.eq(picked.code),
-                picker.o.ready.eq(walker.rows.ready),
-            ]
+        wiring.connect(m, rows.o, walker.rows)
+        wiring.connect(m, rows.column, array.columns)
 
-        # --- the array
+        # --- the array; other operations that step have it alone
+        steps = Signal()
         converter = Signal(range(KINDS * len(layout.tiles)))
         first_converter = size([KINDS * t for t in range(len(layout.tiles))])
         m.d.comb += converter.eq(first_converter + op.kind)
@@ -193,16 +200,21 @@ class EmulatedTiles(wiring.Component):
         with m.If(walker.visit.valid):
             m.d.sync += empty.eq(0)
         m.d.comb += [
-            array.mode.eq(op.mode),
+            array.forward.eq(op.adds),
+            array.backward.eq(op.backward),
             array.tile.eq(tile),
             array.negative.eq(negative),
             array.visit.eq(walker.visit),
             array.upcoming.eq(walker.upcoming),
+            array.leaks.eq(steps & op.ages),
+            array.step_visit.eq(Mux(steps, walker.visit.as_value(), stepper.visit.as_value())),
+            array.step_upcoming.eq(Mux(steps, walker.upcoming, stepper.upcoming)),
+            array.step_negative.eq(Mux(steps, negative, step_negative)),
             array.by_cell.eq(cells),
             array.task.eq(op.task),
             array.row.eq(Mux(op.ages, drift_row, command.row)),
-            array.columns_busy.eq(picker.busy | columns.full),
-            array.cols.eq(cols),
+            array.columns_busy.eq(rows.busy),
+            array.cols.eq(tile_cols),
             array.writes.eq(writes),
             array.keys.eq(keys),
             array.converter.eq(converter),
@@ -217,7 +229,9 @@ class EmulatedTiles(wiring.Component):
                 output.valid.eq(array.y_valid & mine),
                 output.read.eq(array.y_converter == KINDS * t + READ),
             ]
-        m.d.comb += [array.codes[k].eq(given.columns[k]) for k in range(layout.lanes)]
+        for k in range(layout.lanes):
+            codes, pulses = given.columns[k], given.update_columns[k]
+            m.d.comb += [array.codes[k].eq(codes), array.pulses[k].eq(Mux(steps, codes, pulses))]
 
         # --- noise of a conversion: as soon as all codes are known
         asked = Signal()
@@ -239,7 +253,7 @@ class EmulatedTiles(wiring.Component):
         )
         drawn, taken = Signal(), Signal()  # noise of all lines; results of the tile before
         m.d.sync += [
-            drawn.eq(Array(array.drawn)[tile] >= Mux(op.backward, rows, cols)),
+            drawn.eq(Array(array.drawn)[tile] >= Mux(op.backward, tile_rows, tile_cols)),
             taken.eq(Array(output.empty for output in outputs)[tile]),
         ]
         wait = Signal(range(_HOST_LATENCY))
@@ -252,18 +266,13 @@ class EmulatedTiles(wiring.Component):
         m.d.sync += ended.eq(0)
 
         over = Signal()  # what must be out of the lanes is
-        m.d.sync += over.eq(~(array.moving & op.behind).any())
-        # The first visit of the next one comes 3 cycles after it begins, 5 with the picker, and all
-        # others must be out of the lanes then: modes do not mix. An update behind that of another
-        # tile need not wait; what is not an update is out of the lanes when it ends.
-        clear, nearly, begins = Signal(), Signal(), Signal()
-        stepped = Signal.like(tile)  # whose cells were stepped last
-        m.d.sync += [clear.eq(~array.moving[:6].any()), nearly.eq(~array.moving[:4].any())]
-        m.d.comb += begins.eq(Mux(op.picks, nearly, clear) | (op.updates & (tile != stepped)))
+        m.d.sync += over.eq(~((array.moving & op.behind).any() | (steps & array.stepping.any())))
+        begins = Signal()
+        m.d.comb += begins.eq(op.passes | ~stepper.busy)
 
         # All words were visited, the last one in this cycle: before it, it was the only one left.
         walked, walks_out = Signal(), Signal()
-        m.d.comb += walks_out.eq(~single & ~picker.busy & walker.rows.ready & ~walked)
+        m.d.comb += walks_out.eq(~rows.busy & walker.rows.ready & ~walked)
         hosts = Signal()  # the memories are the host's
         quiet = Signal()  # no cell of the row is under way
         with m.FSM() as fsm:
@@ -271,22 +280,23 @@ class EmulatedTiles(wiring.Component):
                 m.d.sync += [asked.eq(0), empty.eq(1), beat.eq(0), drift_row.eq(0), wait.eq(0)]
                 m.d.sync += walked.eq(0)
                 m.d.comb += given.search.eq(1)
+                m.d.comb += stepper.hold.eq(given.ready & ~op.passes)
                 with m.If(given.ready & begins):
+                    m.d.sync += steps.eq(op.steps)
                     with m.Switch(command.op):
                         with m.Case(TileOp.POLARITY):
                             m.d.sync += ended.eq(1)
                             m.next = "POLARITY"
                         with m.Case(TileOp.READ, TileOp.TUNE):
-                            m.d.comb += walker.start.eq(1)
-                            m.d.sync += single.eq(1)
+                            m.d.comb += [rows.start_one.eq(1), walker.start.eq(1)]
                             m.next = "WALK"
                         with m.Case(TileOp.PROGRAM, TileOp.INIT):
                             m.d.sync += cells.eq(1)
                             m.next = "ROW"
                         with m.Default():
-                            m.d.comb += [picker.start.eq(1), walker.start.eq(1)]
+                            m.d.comb += [rows.start.eq(1), walker.start.eq(1)]
                             m.next = "WALK"
-                with m.Elif(host.valid & given.idle & ~array.moving.any()):
+                with m.Elif(host.valid & given.idle & ~array.moving.any() & ~stepper.busy):
                     m.d.comb += given.claim.eq(1)
                     m.d.sync += hosts.eq(1)
                     m.next = "HOST"
@@ -307,13 +317,9 @@ class EmulatedTiles(wiring.Component):
                 with m.If(op.converts & ~asked & (given.squared | op.read)):
                     m.d.comb += amplitude.start.eq(1)
                     m.d.sync += asked.eq(1)
-                m.d.sync += [walked.eq(walks_out), ended.eq(walks_out & op.steps)]
+                m.d.sync += walked.eq(walks_out)
                 with m.If(walked):
                     m.next = "DRAIN"
-                    with m.If(op.steps):  # the last columns are used in this cycle
-                        m.d.comb += events["pulse"].eq(1)
-                        m.d.sync += stepped.eq(tile)
-                        m.next = "IDLE"
 
             with m.State("DRAIN"):
                 with m.If(op.converts & ~asked & (given.squared | op.read)):
@@ -321,22 +327,30 @@ class EmulatedTiles(wiring.Component):
                     m.d.sync += asked.eq(1)
                 with m.If(over):
                     with m.If(op.converts):
-                        with m.If(asked & amplitude.done & drawn & taken):
+                        with m.If(asked & amplitude.done & drawn & taken & ~given.second):
                             m.d.sync += ended.eq(last_beat == 0)
                             m.next = "CONVERT"
+                    with m.Elif(op.tunes):
+                        m.d.sync += ended.eq(1)
+                        m.next = "TUNED"
                     with m.Else():
                         m.d.comb += events["tick"].eq(1)
                         m.next = "AGED"
 
+            with m.State("TUNED"):
+                m.d.comb += events["pulse"].eq(1)
+                m.d.sync += steps.eq(0)
+                m.next = "IDLE"
+
             with m.State("CONVERT"):
                 m.d.comb += array.convert.eq(1)
-                m.d.sync += [beat.eq(beat + 1), ended.eq((beat + 1 == last_beat) & ~ended)]
+                m.d.sync += [beat.eq(beat + 1), ended.eq(beat + 1 == last_beat)]
                 with m.If(ended):
                     m.d.comb += events["convert"].eq(1)
                     m.next = "IDLE"
 
             with m.State("ROW"):
-                m.d.comb += [picker.start.eq(1), array.start.eq(1)]
+                m.d.comb += [rows.start.eq(1), array.start.eq(1)]
                 m.d.sync += quiet.eq(0)
                 m.next = "CELLS"
             with m.State("CELLS"):
@@ -346,7 +360,7 @@ class EmulatedTiles(wiring.Component):
                     with m.If(op.ages):
                         m.d.sync += drift_row.eq(drift_row + 1)
                         m.next = "ROW"
-                        with m.If(drift_row == rows - 1):
+                        with m.If(drift_row == tile_rows - 1):
                             m.d.comb += events["drift"].eq(1)
                             m.d.sync += cells.eq(0)
                             m.next = "AGED"
@@ -357,6 +371,7 @@ class EmulatedTiles(wiring.Component):
 
             # the age changes: the table of drift steps is looked up in four cycles
             with m.State("AGED"):
+                m.d.sync += steps.eq(0)
                 m.next = "COUNT"
             with m.State("COUNT"):
                 m.next = "LOOK"
@@ -373,6 +388,8 @@ class EmulatedTiles(wiring.Component):
                 with m.Else():
                     m.next = "IDLE"
         working = ~fsm.ongoing("IDLE") & ~fsm.ongoing("HOST")
+        with m.If(working & ~op.passes):
+            m.d.comb += stepper.hold.eq(1)
         m.d.comb += events["active"].eq((op.forward | op.backward) & working)
 
         # --- the host

@@ -178,27 +178,86 @@ def forget_bench():
     compare_all(work, operate(layouts, work, before=before))
 
 
+def behind_bench(seed):
+    """Multiply behind an UPDATE, as training does: no row is read before it has been written."""
+    layouts = SHAPES[0]
+    rng = np.random.default_rng(seed)
+    runs = []
+    for number, layout in enumerate(layouts):
+        tile, start = (make_tile(layout, tile=number) for _ in range(2))
+        start.restore(scramble(tile, rng).state())
+        work = Work(tile, layout.lanes, layout.transfer_lanes)
+        for _ in range(60):
+            for op in (TileOp.UPDATE, TileOp.FORWARD, TileOp.BACKWARD)[: rng.integers(2, 4)]:
+                work.add(op, *vectors(op, rng, layout.rows, layout.cols))
+        work.after = tile.state()
+        runs.append((start, work))
+    compare_all([runs], operate(layouts, [runs], stall=seed))
+
+
+def forget_update_bench():
+    """Forget while cells are stepped: once they are written anew, there is no trace of it."""
+    layouts = SHAPES[0]
+    rng = np.random.default_rng(11)
+    moments = [None, 6, None, 9, None, 14, None, 20]  # cycles behind its last beat
+    left = iter(reversed(moments))
+
+    def before(pins):
+        cycles = next(left)
+        if cycles is None:
+            return
+        work = Work(make_tile(layouts[0]), 4, 2)
+        work.add(TileOp.UPDATE, np.ones(13, int), np.full(10, 9))
+        yield from put(pins, "tiles.0.cmd", work.commands)
+        yield from put(pins, "tiles.0.x", work.x)
+        for _ in range(cycles):
+            yield
+        pins["forget"] = 1
+        yield
+        pins["forget"] = 0
+        yield
+
+    runs = []
+    for cycles in reversed(moments):
+        run = []
+        for number, layout in enumerate(layouts):
+            tile, start = (make_tile(layout, seed=78, tile=number) for _ in range(2))
+            start.restore(scramble(tile, rng).state())
+            run.append((start, random_work(tile, layout, rng, 6 if cycles is None else 0)))
+        runs.append(run)
+    got = operate(layouts, runs, before=before)
+    compare_all(runs[1::2], got[1::2])
+    begun = [state["v"] for (*_, state, _), _ in got[::2]]
+    starts = [start.state()["v"] for (start, _), _ in runs[::2]]
+    assert any((a != b).any() for a, b in zip(begun, starts, strict=True))  # it had begun
+
+
 def turns_bench():
     """Let a FORWARD wait for its codes: it keeps no tile from a command that it has already."""
     layouts = SHAPES[0]
     work = [Work(make_tile(layout, tile=t), 4, 2) for t, layout in enumerate(layouts)]
     work[0].add(TileOp.FORWARD, np.ones(layouts[0].rows, int))
+    work[1].add(TileOp.UPDATE, np.ones(layouts[1].rows, int), np.ones(layouts[1].cols, int))
     work[1].add(TileOp.BACKWARD, np.ones(layouts[1].cols, int))
+    updates = len(work[1].x) - beats(layouts[1].cols, 4)
     got = []
 
     def process(pins):
         for t, layout in enumerate(layouts):
             image = layout.image(make_tile(layout, tile=t))
             yield from write_image(pins, t, image)
-        yield from put(pins, "tiles.1.cmd", work[1].commands)
+        yield from put(pins, "tiles.1.cmd", work[1].commands[:1])
+        yield from put(pins, "tiles.1.x", work[1].x[:updates])
+        yield from put(pins, "tiles.1.cmd", work[1].commands[1:])
         yield from put(pins, "tiles.0.cmd", work[0].commands)
-        yield from put(pins, "tiles.1.x", work[1].x)
-        for t in (1, 0):  # the first tile's codes come when the other one has answered
+        yield from put(pins, "tiles.0.x", work[0].x[:1])
+        yield from put(pins, "tiles.1.x", work[1].x[updates:])
+        for t in (1, 0):  # the first tile's other codes come when the other one has answered
             y = []
             yield from take(pins, f"tiles.{t}.y", beats(len(work[t].y[0]), 4), y)
             got.append((t, y))
             if t:
-                yield from put(pins, "tiles.0.x", work[0].x)
+                yield from put(pins, "tiles.0.x", work[0].x[1:])
 
     simulate(EmulatedTiles(TilesLayout(tuple(layouts))), process, limit=20_000)
     for t, y in got:
@@ -215,7 +274,9 @@ SHAPES = [
 BENCHES = [
     *(partial(bench, SHAPES[min(k % 4, 2)], k, stall=k % 3, late=bool(k % 2)) for k in range(13)),
     rare_bench,
+    *(partial(behind_bench, k) for k in range(3)),
     forget_bench,
+    forget_update_bench,
     turns_bench,
 ]
 
@@ -223,7 +284,7 @@ BENCHES = [
 @pytest.mark.slow
 def test_tile_equals_fixed_tile():
     """On more than 200 sequences of random operations, from random states."""
-    assert RUNS * (len(BENCHES) - 3) >= 200
+    assert RUNS * (len(BENCHES) - 7) >= 200
     simulate_verilog(f"{__file__}:BENCHES")
 
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parts of the emulated tile: random words, roots, squares, codes that are not zero."""
 
+from itertools import product
 from math import isqrt
 
 import numpy as np
@@ -105,25 +106,30 @@ def test_squares_of_all_codes_are_added_up(lanes):
 def test_picker_finds_the_codes_in_order(everything, stall, there):
     """Some beats are there before it starts, the others come one by one.
 
-    It may begin behind those, or the first ones of those, that have no code.
+    It may begin behind those, or the first ones of those, that have no code, and it may go through
+    them twice: the even places, and then the odd ones.
     """
     lanes, beats, bits = 4, 5, 8
     rng = np.random.default_rng(stall)
     picker = Picker(beats, lanes, bits)
 
     def drive(pins):
-        for count, dark in ((20, 0), (17, 2), (20, 3), (17, 4), (16, 5), (1, 0), (1, 1), (0, 0)):
+        sizes = (20, 0), (17, 2), (20, 3), (17, 4), (16, 5), (1, 0), (1, 1), (0, 0)
+        for (count, dark), twice in product(sizes, (False, True)):
             codes = np.where(rng.random(20) < 0.4, rng.integers(1, 256, 20), 0)
             codes[: dark * lanes] = 0
             vector["codes"] = codes
             first = 0 if everything else min(dark, there, -(-count // lanes))
-            pins["first"] = first
+            pins["first"], pins["twice"], vector["twice"] = first, twice, twice
             for start in (0, 0, 1):
                 pins["all"], pins["count"], pins["start"] = everything, count, start
                 pins["available"], pins["o.ready"] = there, 0
                 yield
             pins["start"] = 0
             want = [k for k in range(count) if everything or codes[k]]
+            if twice:
+                evens, odds = ([k for k in range(count) if k % 2 == n and codes[k]] for n in (0, 1))
+                want = 2 * want if everything else evens + odds
             got, cycle = [], 0
             while True:
                 pins["available"] = min(beats, there + cycle // 3)
@@ -134,16 +140,19 @@ def test_picker_finds_the_codes_in_order(everything, stall, there):
                     payload = pins["o.payload"]
                     lane, code = payload >> 3 & 3, payload >> 5
                     got.append((payload & 7) * lanes + lane)
-                    assert code == codes[got[-1]]
+                    assert code == codes[got[-1]] or twice
                 if not pins["busy"]:
                     break
             assert got == want
 
-    vector = {"codes": np.zeros(20, int)}
+    vector = {"codes": np.zeros(20, int), "twice": False}
 
     def memory(pins):
         beat = pins["beat"]
-        pins["codes"] = pack(vector["codes"][lanes * beat : lanes * beat + lanes], bits)
+        codes = np.array(vector["codes"][lanes * beat : lanes * beat + lanes])
+        if vector["twice"]:
+            codes[1 - pins["again"] :: 2] = 0
+        pins["codes"] = pack(codes, bits)
 
     simulate(picker, drive, reflex=memory)
 

@@ -171,6 +171,9 @@ class TileInput(wiring.Component):
             square.last.eq(x.p.last),
         ]
         on_rows, known = Signal(), Signal(lanes)
+        # In this cycle comes the first code that is not zero; the end of a vector of BACKWARD, who
+        # has more to do than others before it looks at it.
+        lights, completes = Signal(), Signal()
         m.d.comb += lit_write.data.eq(known)
         for k in range(lanes):
             in_rows, in_cols = (k < (n - 1) % lanes + 1 for n in (layout.rows, layout.cols))
@@ -228,6 +231,7 @@ class TileInput(wiring.Component):
                 with m.If(x.valid & x.ready):
                     m.d.comb += [row_write.en.eq(1), square.take.eq(converts & ~dark_beat)]
                     m.d.sync += [at.eq(at + 1), available[fill].eq(at + 1)]
+                    m.d.comb += lights.eq(known.any())
                     m.d.sync += dark.eq(dark & ~known.any())
                     with m.If(x.p.last):
                         m.d.sync += at.eq(0)
@@ -251,6 +255,7 @@ class TileInput(wiring.Component):
                     m.d.sync += at.eq(at + 1)
                     with m.If(x.p.last):
                         with m.If(converts):  # BACKWARD may begin
+                            m.d.comb += completes.eq(1)
                             m.d.sync += complete.bit_select(fill, 1).eq(1)
                             m.next = "SQUARES"
                         with m.Else():
@@ -286,9 +291,10 @@ class TileInput(wiring.Component):
                         finish()
                         m.next = "COMMAND"
 
-        # What is executed is looked up a cycle ahead, so that it is decoded from registers.
+        # What is executed is looked up a cycle ahead, so that it is decoded from registers. What it
+        # waits for is seen as it comes.
         ends, next_oldest, next_chosen = Signal(), Signal(), Signal()
-        there, updating, behind = Signal(), Signal(), Signal()
+        there, updating, behind, filling = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             ends.eq(self.release | self.updated),  # the oldest one, in either case
             next_oldest.eq(oldest ^ ends),
@@ -296,6 +302,7 @@ class TileInput(wiring.Component):
             updating.eq(there & updates.bit_select(next_oldest, 1)),
             behind.eq(~ends & used.bit_select(~oldest, 1) & forwards.bit_select(~oldest, 1)),
             next_chosen.eq(next_oldest ^ updating),
+            filling.eq(fill == next_chosen),
             self.idle.eq(~used.any()),
             self.calm.eq(~(used & ~updates).any()),
         ]
@@ -310,10 +317,10 @@ class TileInput(wiring.Component):
             self.command.eq(commands[next_chosen]),
             self.arrived.eq(Mux(updating, behind, there)),
             self.second.eq(updating),
-            self.lit.eq(~darks.bit_select(next_chosen, 1)),
-            self.complete.eq(complete.bit_select(next_chosen, 1)),
+            self.lit.eq(~darks.bit_select(next_chosen, 1) | (lights & filling)),
+            self.complete.eq(complete.bit_select(next_chosen, 1) | (completes & filling)),
             self.available.eq(available[next_chosen]),
-            self.first.eq(first[next_chosen]),
+            self.first.eq(Mux(filling & on_rows & dark, at, first[next_chosen])),
             self.square.eq(squares[next_chosen]),
             self.squared.eq(squared.bit_select(next_chosen, 1)),
             self.flags.eq(flags[next_chosen]),

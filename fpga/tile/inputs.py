@@ -31,7 +31,7 @@ class TileInputs(wiring.Component):
         See :class:`rtl.tile_port.TilePort`.
     following : ``Out``, tile : ``Out``
         The tile in turn in the next cycle, and in this one. All that follows is of the latter, and
-        a cycle late but for ``rows``, ``pulsed``, ``untouched`` and ``columns``.
+        a cycle late but for ``available``, ``first``, and what is of a beat.
     ready : ``Out(1)``
         It has a command that can be executed.
     upcoming : ``Out(4)``, first : ``Out``
@@ -124,7 +124,7 @@ class TileInputs(wiring.Component):
         m.d.comb += [
             *(
                 getattr(self, name).eq(of(self.tile, name))
-                for name in ("rows", "pulsed", "untouched", "columns", "first")
+                for name in ("available", "first", "rows", "pulsed", "untouched", "columns")
             ),
             self.upcoming.eq(operations[self.tile]),
             self.update_rows.eq(of(self.step_tile, "update_rows")),
@@ -132,7 +132,7 @@ class TileInputs(wiring.Component):
         ]
         # Everything hangs on these, so that they are registers.
         for tile, names in (
-            (self.tile, ("command", "second", "available", "square", "squared", "flags")),
+            (self.tile, ("command", "second", "square", "squared", "flags")),
             (self.step_tile, ("update_first", "update_flags")),
         ):
             m.d.sync += [getattr(self, name).eq(of(tile, name)) for name in names]

@@ -36,12 +36,12 @@ class TileInputs(wiring.Component):
         It has a command that can be executed.
     upcoming : ``Out(4)``, first : ``Out``
         Operation of ``command`` in the next cycle, and with which beat its rows begin.
-    command, second, available, square, squared, flags, row_beat, rows, pulsed, untouched
+    command, second, available, square, squared, flags, row_beat, rows, pulsed, untouched,
     column_beat, columns, release
         See :class:`fpga.tile.input.TileInput`.
     search : ``In(1)``
-        Nothing is executed: if the tile is not ready, choose another that is, or has a command if
-        the tile has none.
+        Nothing is executed: if the tile is not ready, choose another that is, or one that has a
+        command, UPDATE aside, if the tile has none.
     claim : ``In(1)``, claimed : ``In``
         Nothing is executed: choose this tile.
     idle : ``Out(1)``

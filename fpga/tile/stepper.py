@@ -86,6 +86,7 @@ class Stepper(wiring.Component):
             m.d.sync += self.at.eq(self.written.row)
         walked = Signal()  # the last word was visited in the cycle before, or there was none
         m.d.sync += walked.eq(0)
+        m.d.comb += self.updated.eq(walked)
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE") | self.moving)
             m.d.comb += self.walking.eq(fsm.ongoing("START") | fsm.ongoing("WALK"))
@@ -103,6 +104,5 @@ class Stepper(wiring.Component):
             with m.State("WALK"):
                 m.d.sync += walked.eq(~picker.busy & walker.rows.ready & ~walked)
                 with m.If(walked):
-                    m.d.comb += self.updated.eq(1)
                     m.next = "IDLE"
         return m

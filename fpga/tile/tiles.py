@@ -180,13 +180,15 @@ class EmulatedTiles(wiring.Component):
             rows.pulsed.eq(given.pulsed),
             rows.untouched.eq(given.untouched),
             rows.columns.eq(given.columns),
-            rows.stepped.eq(stepper.busy & same & op.passes),  # others have it all alone
-            rows.walking.eq(stepper.walking & same),
             rows.at.eq(stepper.at),
             given.row_beat.eq(rows.beat),
             given.column_beat.eq(Mux(cells, rows.beat, walker.visit.word)),
             walker.tile.eq(tile),
             walker.wanted.eq(given.flags | Mux(op.whole_rows, all_words, 0)),
+        ]
+        m.d.sync += [  # a cycle late: what was stepped comes long before what is behind it
+            rows.stepped.eq(stepper.busy & same & op.passes),  # others have it all alone
+            rows.walking.eq(stepper.walking & same),
         ]
         wiring.connect(m, rows.o, walker.rows)
         wiring.connect(m, rows.column, array.columns)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results of an emulated tile on their way to the controller."""
+"""Results of emulated tiles on their way to the controller."""
 
 from amaranth import *
 from amaranth.lib import data, wiring
@@ -9,9 +9,11 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware import beats
 from rtl.tile_port import TilePort
 
+from .decoder import READ
 from .layout import TileLayout
+from .tiles_layout import KINDS, TilesLayout
 
-__all__ = ["TileOutput"]
+__all__ = ["TileOutput", "TileOutputs"]
 
 
 class TileOutput(wiring.Component):
@@ -73,4 +75,51 @@ class TileOutput(wiring.Component):
             ]
         with m.If(self.y.valid & self.y.ready):
             m.d.comb += fifo.r_en.eq(1)
+        return m
+
+
+class TileOutputs(wiring.Component):
+    """Keep the results of all tiles.
+
+    Parameters
+    ----------
+    layout : TilesLayout
+
+    Members
+    -------
+    codes : ``In(data.ArrayLayout(signed(12), lanes))``, valid : ``In(1)``, converter : ``In``
+        A word of results, and which converter it is from.
+    tile : ``In``, empty : ``Out(1)``
+        Whether all results of this tile were taken.
+    y, r : ``Out``, one a tile
+        See :class:`rtl.tile_port.TilePort`.
+    """
+
+    def __init__(self, layout: TilesLayout):
+        self.layout = layout
+        tiles = len(layout.tiles)
+        port = TilePort(layout.lanes, layout.transfer_lanes).flip()
+        super().__init__({
+            "codes": In(data.ArrayLayout(signed(12), layout.lanes)),
+            "valid": In(1),
+            "converter": In(range(KINDS * tiles)),
+            "tile": In(range(max(2, tiles))),
+            "empty": Out(1),
+            **{name: port.members[name].array(tiles) for name in ("y", "r")},
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        outputs = [TileOutput(each) for each in self.layout.tiles]
+        m.d.comb += self.empty.eq(Array(output.empty for output in outputs)[self.tile])
+        for t, output in enumerate(outputs):
+            m.submodules[f"tile_{t}"] = output
+            mine = (self.converter >= KINDS * t) & (self.converter < KINDS * (t + 1))
+            m.d.comb += [
+                output.codes.eq(self.codes),
+                output.valid.eq(self.valid & mine),
+                output.read.eq(self.converter == KINDS * t + READ),
+            ]
+            for name in ("y", "r"):
+                wiring.connect(m, getattr(output, name), wiring.flipped(getattr(self, name)[t]))
         return m

@@ -9,11 +9,11 @@ from rtl.tile_port import TileOp, TilePort
 
 from .amplitude import Amplitude
 from .array import TileArray
-from .decoder import READ, TileDecoder
+from .decoder import TileDecoder
 from .host_port import HostPort
 from .inputs import TileInputs
 from .layout import Plane
-from .output import TileOutput
+from .output import TileOutputs
 from .registers import TileRegisters
 from .rows import Rows
 from .stepper import Stepper
@@ -91,14 +91,13 @@ class EmulatedTiles(wiring.Component):
             layout.powers, layout.common.tables.read_power, layout.square_bits, layout.power_bits
         )
         tile = given.tile
-        outputs = [TileOutput(each) for each in layout.tiles]
-        for t, output in enumerate(outputs):
-            m.submodules[f"output_{t}"] = output
+        m.submodules.results = results = TileOutputs(layout)
+        for t in range(len(layout.tiles)):
             port = wiring.flipped(self.tiles[t])
             for name in ("cmd", "x", "w"):
                 wiring.connect(m, getattr(port, name), getattr(given, name)[t])
-            wiring.connect(m, output.y, port.y)
-            wiring.connect(m, output.r, port.r)
+            for name in ("y", "r"):
+                wiring.connect(m, getattr(results, name)[t], getattr(port, name))
 
         def size(values):
             """Return a register with the value of the tile in turn."""
@@ -197,7 +196,6 @@ class EmulatedTiles(wiring.Component):
         steps = Signal()
         converter = Signal(range(KINDS * len(layout.tiles)))
         first_converter = size([KINDS * t for t in range(len(layout.tiles))])
-        m.d.comb += converter.eq(first_converter + op.kind)
         empty = Signal()  # no word was visited
         with m.If(walker.visit.valid):
             m.d.sync += empty.eq(0)
@@ -219,18 +217,16 @@ class EmulatedTiles(wiring.Component):
             array.cols.eq(tile_cols),
             array.writes.eq(writes),
             array.keys.eq(keys),
+            converter.eq(first_converter + op.kind),
             array.converter.eq(converter),
             array.empty.eq(empty),
             array.amp.eq(amplitude.amp),
+            results.codes.eq(array.y),
+            results.valid.eq(array.y_valid),
+            results.converter.eq(array.y_converter),
+            results.tile.eq(tile),
             events["multiply"].eq(walker.visit.valid & (op.forward | op.backward)),
         ]
-        for t, output in enumerate(outputs):
-            mine = (array.y_converter >= KINDS * t) & (array.y_converter < KINDS * (t + 1))
-            m.d.comb += [
-                output.codes.eq(array.y),
-                output.valid.eq(array.y_valid & mine),
-                output.read.eq(array.y_converter == KINDS * t + READ),
-            ]
         for k in range(layout.lanes):
             codes, pulses = given.columns[k], given.update_columns[k]
             m.d.comb += [array.codes[k].eq(codes), array.pulses[k].eq(Mux(steps, codes, pulses))]
@@ -256,7 +252,7 @@ class EmulatedTiles(wiring.Component):
         drawn, taken = Signal(), Signal()  # noise of all lines; results of the tile before
         m.d.sync += [
             drawn.eq(Array(array.drawn)[tile] >= Mux(op.backward, tile_rows, tile_cols)),
-            taken.eq(Array(output.empty for output in outputs)[tile]),
+            taken.eq(results.empty),
         ]
         wait = Signal(range(_HOST_LATENCY))
         m.d.comb += [array.beat.eq(beat), array.bell.eq(size(layout.first_bell[:-1]) + beat)]
@@ -373,15 +369,10 @@ class EmulatedTiles(wiring.Component):
 
             # the age changes: the table of drift steps is looked up in four cycles
             with m.State("AGED"):
-                m.d.sync += steps.eq(0)
-                m.next = "COUNT"
-            with m.State("COUNT"):
-                m.next = "LOOK"
-            with m.State("LOOK"):
-                m.next = "FIND"
-            with m.State("FIND"):
-                m.d.sync += ended.eq(~of_tile("drift_due"))
-                m.next = "DUE"
+                m.d.sync += [steps.eq(0), wait.eq(wait + 1)]
+                with m.If(wait == 3):
+                    m.d.sync += [ended.eq(~of_tile("drift_due")), wait.eq(0)]
+                    m.next = "DUE"
             with m.State("DUE"):
                 m.d.sync += drift_row.eq(0)
                 with m.If(drift_due):

@@ -11,7 +11,7 @@ from rtl.reduce import add_tree, or_tree
 from .bells import bell_ports
 from .cells import Item, row_ports
 from .draws import Draws
-from .input import COLUMN
+from .input import COLUMN, PULSES
 from .lane import CONVERT_STAGES, STEP_STAGE, Convert, Lane, Store
 from .layout import Plane
 from .near import group, near, stages_of
@@ -91,7 +91,7 @@ class TileArray(wiring.Component):
             "moving": Out(VISIT_STAGES + 1),
             "step_visit": In(Visit),
             "step_upcoming": In(18),
-            "pulses": In(data.ArrayLayout(COLUMN, layout.lanes)),
+            "pulses": In(data.ArrayLayout(PULSES, layout.lanes)),
             "step_negative": In(1),
             "leaks": In(1),
             "stepping": Out(STEP_STAGE + 1),
@@ -180,7 +180,7 @@ class TileArray(wiring.Component):
                 lane.walk.word.eq(visits[_PRODUCT].word),
                 lane.leaks.eq(leaks[g]),
                 lane.step_negative.eq(self.step_negative),
-                lane.pulses.eq(self.pulses[k][:8]),
+                lane.pulses.eq(self.pulses[k]),
                 lane.opposite.eq(self.step_visit.code[-1]),
                 lane.write.eq(writes[g]),
             ]

@@ -13,10 +13,12 @@ from rtl.tile_port import Command, TileOp, TilePort
 from .layout import TileLayout
 from .squares import Squares
 
-__all__ = ["COLUMN", "TileInput"]
+__all__ = ["COLUMN", "PULSES", "TileInput"]
 
 #: Bits of a column: a code or a count of pulses, or a pair of PROGRAM codes.
 COLUMN = 14
+#: Bits of a count of pulses, signed.
+PULSES = 6
 
 
 class TileInput(wiring.Component):
@@ -97,9 +99,9 @@ class TileInput(wiring.Component):
             "update_first": Out(range(layout.row_beats + 1)),
             "update_flags": Out(layout.words),
             "update_row_beat": In(range(layout.row_beats)),
-            "update_rows": Out(data.ArrayLayout(8, layout.lanes)),
+            "update_rows": Out(data.ArrayLayout(2, layout.lanes)),
             "update_word": In(range(layout.words)),
-            "update_columns": Out(data.ArrayLayout(COLUMN, layout.lanes)),
+            "update_columns": Out(data.ArrayLayout(PULSES, layout.lanes)),
         })
 
     def elaborate(self, platform):
@@ -138,20 +140,26 @@ class TileInput(wiring.Component):
         m.submodules.rows = rows = Memory(shape=8 * lanes, depth=2 << row_bits, init=[])
         m.submodules.columns = columns = Memory(shape=COLUMN * lanes, depth=2 << col_bits, init=[])
         row_write, col_write = rows.write_port(), columns.write_port(granularity=COLUMN * narrow)
+        # The same of an UPDATE, but only the bits that count: of a row, -1, 0 or 1, these are two.
+        m.submodules.signs = signs = Memory(shape=2 * lanes, depth=2 << row_bits, init=[])
+        m.submodules.pulses = pulses = Memory(shape=PULSES * lanes, depth=2 << col_bits, init=[])
+        sign_write, pulse_write = signs.write_port(), pulses.write_port()
         for memory, bits, beat, bank, out in (
             (rows, row_bits, self.row_beat, chosen, self.rows),
-            (rows, row_bits, self.update_row_beat, oldest, self.update_rows),
+            (signs, row_bits, self.update_row_beat, oldest, self.update_rows),
             (columns, col_bits, self.column_beat, chosen, self.columns),
-            (columns, col_bits, self.update_word, oldest, self.update_columns),
+            (pulses, col_bits, self.update_word, oldest, self.update_columns),
         ):
             read = memory.read_port(domain="comb")
             m.d.comb += [read.addr.eq(Cat(beat[:bits], bank)), out.eq(read.data)]
 
-        m.submodules.lit_rows = lit_rows = Memory(shape=lanes, depth=2 << row_bits, init=[])
-        lit_write, lit_read = lit_rows.write_port(), lit_rows.read_port(domain="comb")
-        m.d.comb += lit_read.addr.eq(Cat(self.row_beat[:row_bits], oldest))
-        m.d.comb += self.pulsed.eq(Mux(self.second, lit_read.data, 0))
-        m.d.comb += self.untouched.eq(Mux(self.second, ~lit_read.data, 0))
+        sign_read, pulsed = signs.read_port(domain="comb"), Signal(lanes)
+        m.d.comb += [
+            sign_read.addr.eq(Cat(self.row_beat[:row_bits], oldest)),
+            pulsed.eq(sign_read.data[::2]),
+            self.pulsed.eq(Mux(self.second, pulsed, 0)),
+            self.untouched.eq(Mux(self.second, ~pulsed, 0)),
+        ]
 
         at = Signal(range(max(layout.row_beats, layout.words * lanes // narrow)))
         parts = exact_log2(lanes // narrow)  # narrow beats of a word, log2
@@ -160,13 +168,17 @@ class TileInput(wiring.Component):
         m.d.comb += [
             row_write.addr.eq(Cat(at[:row_bits], fill)),
             col_write.addr.eq(Cat(word[:col_bits], fill)),
-            lit_write.addr.eq(row_write.addr),
-            lit_write.en.eq(row_write.en),
+            sign_write.addr.eq(row_write.addr),
+            sign_write.en.eq(row_write.en),
+            pulse_write.addr.eq(col_write.addr),
+            pulse_write.en.eq(col_write.en.any()),
         ]
         m.submodules.squares = square = Squares(lanes, layout.square_bits)
         codes = Signal(data.ArrayLayout(8, lanes))  # 0 beyond the end of the vector
         m.d.comb += [
             row_write.data.eq(codes),
+            sign_write.data.eq(Cat(Cat(code[0], code[-1]) for code in codes)),
+            pulse_write.data.eq(Cat(code[:PULSES] for code in codes)),
             square.codes.eq(codes),
             square.last.eq(x.p.last),
         ]
@@ -174,7 +186,6 @@ class TileInput(wiring.Component):
         # In this cycle comes the first code that is not zero; the end of a vector of BACKWARD, who
         # has more to do than others before it looks at it.
         lights, completes = Signal(), Signal()
-        m.d.comb += lit_write.data.eq(known)
         for k in range(lanes):
             in_rows, in_cols = (k < (n - 1) % lanes + 1 for n in (layout.rows, layout.cols))
             there = ~x.p.last | Mux(on_rows, in_rows, in_cols)

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.tile_port import Command, TileOp, TilePort
 
-from .input import COLUMN, TileInput
+from .input import COLUMN, PULSES, TileInput
 from .tiles_layout import TilesLayout
 
 __all__ = ["TileInputs"]
@@ -89,9 +89,9 @@ class TileInputs(wiring.Component):
             "update_first": Out(range(layout.beats + 1)),
             "update_flags": Out(layout.words),
             "update_row_beat": In(range(layout.beats)),
-            "update_rows": Out(data.ArrayLayout(8, layout.lanes)),
+            "update_rows": Out(data.ArrayLayout(2, layout.lanes)),
             "update_word": In(range(layout.words)),
-            "update_columns": Out(data.ArrayLayout(COLUMN, layout.lanes)),
+            "update_columns": Out(data.ArrayLayout(PULSES, layout.lanes)),
             "updated": In(1),
         })
 

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from analog_models.calibration import STEP_FRAC
 from analog_models.tile import V_FRAC, W_FRAC
 
+from .input import PULSES
 from .near import later
 from .tiles_layout import TilesLayout
 
@@ -86,7 +87,7 @@ class Lane(wiring.Component):
         Polarity of the cells that are multiplied, and of those that are stepped.
     addr, step_addr : ``In``
         Stage 0.
-    column : ``In(signed(8))``, pulses : ``In(signed(8))``
+    column : ``In(signed(8))``, pulses : ``In(signed(PULSES))``
         Stage 0: code of the lane's column, and its pulses.
     opposite : ``In(1)``
         Stage 0: the row's pulse is negative.
@@ -130,7 +131,7 @@ class Lane(wiring.Component):
             "addr": In(range(layout.first_word[-1])),
             "step_addr": In(range(layout.first_word[-1])),
             "column": In(signed(8)),
-            "pulses": In(signed(8)),
+            "pulses": In(signed(PULSES)),
             "opposite": In(1),
             "code": In(signed(9)),
             "v_ref": In(signed(16)),
@@ -245,11 +246,12 @@ class Lane(wiring.Component):
         step_v_2 = memory("step_v", signed(16), *moved, self.step_addr)
         plus_2 = memory("g_plus", g, self.store.g_plus, self.bus[:g], self.addr)
         minus_2 = memory("g_minus", g, self.store.g_minus, self.bus[16 : 16 + g], self.addr)
-        steps = Cat(self.bus[:step], self.bus[16 : 16 + step])
-        steps_2 = memory("steps", 2 * step, self.store.step, steps, self.step_addr)
+        low = layout.common.leak_low
+        width = 2 * step + low
+        steps_2 = memory("steps", width, self.store.step, self.bus[:width], self.step_addr)
         offset = layout.common.offset_bits
-        fixed = Cat(self.bus[:offset], self.bus[16 : 16 + leak])
-        fixed_2 = memory("fixed", offset + leak, self.store.fixed, fixed, self.addr)
+        fixed = Cat(self.bus[:offset], self.bus[16 : 16 + leak - low])
+        fixed_2 = memory("fixed", offset + leak - low, self.store.fixed, fixed, self.addr)
         m.d.comb += [self.v.eq(v_2), self.g_plus.eq(plus_2), self.g_minus.eq(minus_2)]
 
         # --- weight: fast and slow part
@@ -278,7 +280,7 @@ class Lane(wiring.Component):
         pulses_2, chosen_2 = Signal(5), Signal(step)
         m.d.comb += [
             pulses_2.eq(abs(pulses[2])),
-            chosen_2.eq(Mux(up[2], steps_2[:step], steps_2[step:])),
+            chosen_2.eq(Mux(up[2], steps_2[:step], steps_2[step : 2 * step])),
         ]
         parts = [Signal(step + 4, name=f"part_{i}") for i in range(3)]
         stepped_4 = Signal(step + 5)
@@ -292,7 +294,7 @@ class Lane(wiring.Component):
         m.d.comb += factor.eq(_plus_or_minus(C(16384, 16), (a >> 15)[:18].as_signed(), up[4]))
         leak_3, leak_4, away_4 = Signal(leak), Signal(leak), Signal(signed(17))
         m.d.sync += [
-            leak_3.eq(fixed_2[offset:]),
+            leak_3.eq(Cat(steps_2[2 * step :], fixed_2[offset:])),
             leak_4.eq(leak_3),
             away_4.eq(t.v_leak - v[3]),
         ]

@@ -22,8 +22,8 @@ class Plane(IntEnum):
     REGISTERS = 0  # see Register
     V = 1  # v, of every cell
     G = 2  # g_plus, g_minus << 16
-    STEP = 3  # up, down << 16; write only
-    FIXED = 4  # offset, leak << 16; write only
+    STEP = 3  # up, down and the low bits of leak, one behind another; write only
+    FIXED = 4  # offset of the read FETs, the other bits of leak << 16; write only
     REFERENCE = 5  # of every row: v_ref, leak_ref << 16 (write only)
     OFFSET = 6  # of the converters, and half an LSB; write only
 
@@ -143,10 +143,15 @@ class TileLayout:
         return max(1, worst(self.tables.leak, self.tables.leak_amp).bit_length())
 
     @property
+    def leak_low(self) -> int:
+        """Low bits of leakage, for which a word with the steps has room."""
+        return min(self.leak_bits, 32 - 2 * self.step_bits)
+
+    @property
     def memories(self) -> tuple[int, ...]:
-        """Width of each memory of a lane, bits: v twice, both g, steps, what else is fixed."""
-        g = self.g_bits
-        return 16, 16, g, g, 2 * self.step_bits, self.offset_bits + self.leak_bits
+        """Width of each memory of a lane, bits: v twice, both g, steps and leakage, offset."""
+        g, low = self.g_bits, self.leak_low
+        return 16, 16, g, g, 2 * self.step_bits + low, self.offset_bits + self.leak_bits - low
 
     @property
     def cell_bits(self) -> int:
@@ -201,6 +206,8 @@ class TileLayout:
             word = (np.asarray(low, np.int64) & 0xFFFF) | (np.asarray(high, np.int64) << 16)
             return where, np.broadcast_to(word, (self.rows, self.cols)).ravel()
 
+        up, down, leak = (np.asarray(x, np.int64) for x in (tile.up, tile.down, tile.leak))
+        moves = (up | down << self.step_bits | leak << 2 * self.step_bits) & 0xFFFFFFFF
         kinds = (
             (0, tile.forward_adc, self.forward_shift),
             (self.words, tile.backward_adc, self.backward_shift),
@@ -220,8 +227,8 @@ class TileLayout:
         return {
             Plane.V: cells(tile.v),
             Plane.G: cells(tile.g_plus, tile.g_minus),
-            Plane.STEP: cells(tile.up, tile.down),
-            Plane.FIXED: cells(tile.offset, tile.leak),
+            Plane.STEP: cells(moves, moves >> 16),
+            Plane.FIXED: cells(tile.offset, leak >> self.leak_low),
             Plane.REFERENCE: (
                 np.arange(self.rows),
                 (tile.v_ref.astype(np.int64) & 0xFFFF) | tile.leak_ref.astype(np.int64) << 16,

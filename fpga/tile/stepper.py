@@ -45,7 +45,7 @@ class Stepper(wiring.Component):
             "first": In(range(layout.beats + 1)),
             "flags": In(layout.words),
             "row_beat": Out(range(layout.beats)),
-            "rows": In(data.ArrayLayout(8, layout.lanes)),
+            "rows": In(data.ArrayLayout(2, layout.lanes)),
             "updated": Out(1),
             "search": Out(1),
             "hold": In(1),
@@ -71,8 +71,7 @@ class Stepper(wiring.Component):
             picker.available.eq(layout.beats),
             picker.first.eq(self.first),
             self.row_beat.eq(picker.beat),
-            # -1, 0 or 1: the lowest bit and the sign
-            *(picker.codes[k].eq(Cat(row[0], row[-1])) for k, row in enumerate(self.rows)),
+            picker.codes.eq(self.rows),
             walker.tile.eq(self.tile),
             walker.wanted.eq(self.flags),
             walker.rows.valid.eq(picker.o.valid),

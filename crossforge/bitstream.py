@@ -68,7 +68,7 @@ def bitstream(
     *,
     lanes: int | None = None,
     clock: int | None = None,
-    seed: int = 1,
+    seed: int | None = None,
     quiet: bool = False,
 ) -> Built:
     """Make the bitstream of a preset on a board; shows what it is doing on standard error.
@@ -85,7 +85,7 @@ def bitstream(
         Instead of the preset's.
     clock : int, MHz, optional
         Instead of the board's default.
-    seed : int
+    seed : int, optional
         See :func:`fpga.bitstream.build`.
     quiet : bool
         Show nothing.

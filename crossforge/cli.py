@@ -151,9 +151,8 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--seed",
         type=int,
-        default=1,
         metavar="S",
-        help="of place and route: another one gives another clock (default: 1)",
+        help="of place and route: another one gives another clock (default: the board's)",
     )
     p.add_argument(
         "-o", "--out", type=Path, metavar="DIR", help="folder (default: build/fpga/BOARD-PRESET)"

@@ -97,7 +97,7 @@ def build(
     folder,
     *,
     clock: int | None = None,
-    seed: int = 1,
+    seed: int | None = None,
     progress: Callable[[str], None] = lambda phase: None,
 ) -> Built:
     """Make the bitstream of a top, which requests what it needs of ``board``'s platform.
@@ -115,9 +115,9 @@ def build(
         Made if need be. Files in it that have the same names are replaced.
     clock : int, MHz, optional
         Clock of the design, one of ``board.clocks``.
-    seed : int
-        Where nextpnr begins; each finds another solution, some faster ones. With 1 it reaches the
-        default clock of every board that has a network.
+    seed : int, optional
+        Where nextpnr begins; each finds another solution, some faster ones. The board's unless
+        given.
     progress : callable, optional
         Is told the name of each phase when it begins.
 
@@ -128,6 +128,7 @@ def build(
         no end, or if it does not reach its clock.
     """
     clock = board.check_clock(clock)
+    seed = board.seed if seed is None else seed
     check(0 <= seed < 1 << 31, "seed", "within 0..2**31-1", seed)
     nextpnr, pack = (
         ("nextpnr-ecp5", "ecppack") if board.family == "ecp5" else ("nextpnr-ice40", "icepack")

@@ -60,6 +60,8 @@ class Board:
         :data:`golden.controllers.CONTROLLERS`.
     folded : bool
         Chips are folded (:mod:`fpga.folded`): no one would fit as it is.
+    seed : int
+        Where nextpnr begins: one of those with which the preset reaches the board's clock.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Board:
     loaders: tuple[str, ...]
     preset: str
     folded: bool = False
+    seed: int = 1
 
     def make_platform(self):
         """Return a new platform of amaranth-boards.
@@ -171,6 +174,7 @@ BOARDS = {
             clock=80,
             lights="rgb_led",
             loaders=("openFPGALoader -b ecpix5 {file}",),
+            seed=3,
         ),
         Board(
             name="icebreaker",

@@ -80,7 +80,7 @@ def test_bitstream_json(asked, capsys):
         ],
     }
     folder = Path("build/fpga/ulx3s-85f-small")
-    assert asked == [("small", "ulx3s-85f", None, 40), ("ulx3s-85f", 40, folder, 40, 1)]
+    assert asked == [("small", "ulx3s-85f", None, 40), ("ulx3s-85f", 40, folder, 40, None)]
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_bitstream_of_a_folded_chip_has_its_program_behind_it(folded, asked, cap
     }
     assert figures["design_khz"] == 12_000.0
     assert list(figures["phases"]) == ["fold", "elaborate", "pack"]
-    assert asked == [((49, 8, 10), 2, folder / "fold"), ("icebreaker", 24, folder, 24, 1)]
+    assert asked == [((49, 8, 10), 2, folder / "fold"), ("icebreaker", 24, folder, 24, None)]
 
 
 def test_bitstream_shows_phases_a_table_and_how_to_load(folded, asked, capsys, monkeypatch):
@@ -203,7 +203,7 @@ def test_bitstream_refuses_a_chip_that_cannot_be_folded(capsys, tmp_path):
     out, err = capsys.readouterr()
     assert not out
     assert re.fullmatch(
-        r"crossforge: 49-8-10 on 4 lanes must fit into the folded emulator, but it takes 2,\d{3} "
+        r"crossforge: 49-8-10 on 4 lanes must fit into the folded emulator, but it takes 1,\d{3} "
         r"words and there are 1,792: choose another --preset, fewer lanes or a larger board",
         err.strip(),
     )

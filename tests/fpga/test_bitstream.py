@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -167,16 +168,17 @@ def test_build_uses_programs_on_the_path(tmp_path, monkeypatch):
     assert set(built.phases) == {"elaborate", "synthesise", "place and route", "pack"}
 
 
-@pytest.mark.parametrize(("options", "wanted"), [({}, "1"), ({"seed": 23}, "23")])
+@pytest.mark.parametrize(("options", "wanted"), [({}, "5"), ({"seed": 23}, "23")])
 def test_build_tells_nextpnr_where_to_begin(options, wanted, tmp_path, monkeypatch):
     report = '{"utilization": {}, "fmax": {"clk": {"achieved": 30, "constraint": 12}}}'
-    run = fake(
+    fake(
         tmp_path,
         monkeypatch,
         nextpnr_ice40=f"pathlib.Path('report.json').write_text('{report}')\n"
         "pathlib.Path('given').write_text(sys.argv[sys.argv.index('--seed') + 1])",
     )
-    run(**options)
+    board = replace(ICEBREAKER, seed=5)
+    build(board, BoardTop(Tiny(), board), tmp_path / "out", **options)
     assert (tmp_path / "out" / "given").read_text() == wanted
 
 

@@ -47,7 +47,7 @@ class TileDecoder(wiring.Component):
     adds, steps, converts : ``Out(1)``
         Each lane adds up; it moves capacitors; it has results.
     passes : ``Out(1)``
-        It may begin while cells are stepped.
+        It is FORWARD or BACKWARD, which may begin while cells are stepped.
     dense, whole_rows : ``Out(1)``
         All its rows or cells are visited; all words of a row are.
     task : ``Out(Task)``, kind : ``Out(2)``

@@ -27,9 +27,9 @@ def near(m, name, value):
 
 
 def later(m, value, stages: int):
-    """Return a list with the value after 0, 1, ... ``stages`` cycles.
+    """Return a list with the value after 0, 1, ... ``stages`` cycles, all of its shape.
 
-    Stages share registers of 32 bits: the folded emulator has a word for each.
+    Stages share registers of 32 bits: the folded emulator has a word for each register.
     """
     value = Value.cast(value)
     width, shape = len(value), value.shape()

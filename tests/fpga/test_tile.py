@@ -18,9 +18,9 @@ from golden.hardware import beats
 from rtl.tile_port import TileOp
 
 WORK = Path(__file__).parent / "tile_work.py"
-Work, compare, make_tile, operate, split, write_image = (
+Work, compare, make_tile, operate, read_state, split, write_image = (
     load(f"{WORK}:{name}")
-    for name in ("Work", "compare", "make_tile", "operate", "split", "write_image")
+    for name in ("Work", "compare", "make_tile", "operate", "read_state", "split", "write_image")
 )
 
 #: Operations of a random sequence, by how often they come in training and transfer.
@@ -196,6 +196,44 @@ def behind_bench(seed):
     compare_all([runs], operate(layouts, [runs], stall=seed))
 
 
+def end_bench(held):
+    """Let the last codes come in every cycle about the end of the UPDATE before them."""
+    layouts = SHAPES[0]
+    layout = layouts[0]
+    tile, start = (make_tile(layout) for _ in range(2))
+    work = Work(tile, layout.lanes, layout.transfer_lanes)
+    codes = np.full(layout.rows, 127)
+    codes[1 : (beats(layout.rows, 4) - held) * 4] = 0  # the first one begins it
+    for k in range(90):
+        for op, *given in (
+            (TileOp.UPDATE, np.ones(layout.rows, int), np.full(layout.cols, 31 - 62 * (k % 2))),
+            (TileOp.FORWARD, codes),
+        ):
+            work.add(op, *given)
+    work.after = tile.state()
+    vectors = beats(layout.rows, 4), beats(layout.cols, 4), beats(layout.rows, 4) - held, held
+    y, out = [], []
+
+    def process(pins):
+        yield from write_image(pins, 0, layout.image(start))
+        yield from write_image(pins, 1, layouts[1].image(make_tile(layouts[1])))
+        commands, x = iter(work.commands), iter(work.x)
+        for k in range(90):
+            rows, columns, first, last = ([next(x) for _ in range(n)] for n in vectors)
+            yield from put(pins, "tiles.0.cmd", [next(commands)])
+            yield from put(pins, "tiles.0.x", rows + columns)
+            yield from put(pins, "tiles.0.cmd", [next(commands)])
+            yield from put(pins, "tiles.0.x", first)
+            for _ in range(k):
+                yield
+            yield from put(pins, "tiles.0.x", last)
+            yield from take(pins, "tiles.0.y", beats(layout.cols, 4), y)
+        out.append((yield from read_state(pins, 0, layout)))
+
+    simulate(EmulatedTiles(TilesLayout(tuple(layouts))), process, limit=100_000)
+    compare(work, (*split(work, y, []), *out[0]))
+
+
 def forget_update_bench():
     """Forget while cells are stepped: once they are written anew, there is no trace of it."""
     layouts = SHAPES[0]
@@ -276,6 +314,7 @@ BENCHES = [
     *(partial(bench, SHAPES[min(k % 4, 2)], k, stall=k % 3, late=bool(k % 2)) for k in range(13)),
     rare_bench,
     *(partial(behind_bench, k) for k in range(3)),
+    *(partial(end_bench, k) for k in (1, 2)),
     forget_bench,
     forget_update_bench,
     turns_bench,
@@ -285,7 +324,7 @@ BENCHES = [
 @pytest.mark.slow
 def test_tile_equals_fixed_tile():
     """On more than 200 sequences of random operations, from random states."""
-    assert RUNS * (len(BENCHES) - 7) >= 200
+    assert RUNS * (len(BENCHES) - 9) >= 200
     simulate_verilog(f"{__file__}:BENCHES")
 
 

@@ -13,7 +13,7 @@ from .decoder import READ
 from .layout import TileLayout
 from .tiles_layout import KINDS, TilesLayout
 
-__all__ = ["TileOutput", "TileOutputs"]
+__all__ = ["TileOutputs"]
 
 
 class TileOutput(wiring.Component):

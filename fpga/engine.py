@@ -82,6 +82,14 @@ class BoardEngine:
                 f"the board must have been built for this preset, but its controller has {have}: "
                 "load the bitstream of this preset, or name the preset and lanes of the bitstream"
             )
+        for t, layout in enumerate(self.layouts):
+            address = tile_address(t, Plane.REGISTERS, Register.LAYOUT)
+            if self.board.read(address)[0] != layout.digest:
+                raise LinkError(
+                    f"the board must have been built for this preset, but its tile {t} is not one "
+                    f"of {layout.rows} x {layout.cols} with these devices: load the bitstream of "
+                    "this preset, or name the preset of the bitstream"
+                )
 
     # --- the executor
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How an emulated tile keeps its cells: widths, depths, and the memory that a host sees."""
 
+import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -39,7 +40,8 @@ class Register(IntEnum):
     DRIFTS = 5  # entries of drift_ticks that are over
     BUSY = 6  # cycles in which cells are multiplied, FORWARD and BACKWARD
     PASS = 7  # cycles of FORWARD and BACKWARD, from their first code to their last result
-    KEY = 8  # the first of KEYS
+    KEY = 8  # the first of KEYS; write only
+    LAYOUT = 14  # TileLayout.digest; read only
 
 
 #: Random streams that a tile draws from while it works; the host gives their keys.
@@ -52,6 +54,8 @@ KEYS = (
     Stream.RESPONSE_MINUS,
 )
 _COUNTS = (Register.CONVERSIONS, Register.WRITES, Register.PULSES, Register.AGE_TICKS)
+#: Of what a host sees: another one whenever planes or registers change.
+_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,12 @@ class TileLayout:
     def tables(self) -> FixedTables:
         """Integers of the tile."""
         return calibrate(self.config)
+
+    @cached_property
+    def digest(self) -> int:
+        """A number of 32 bits that a tile in logic has: a host knows by it what it was built for."""
+        told = repr((_VERSION, self)).encode()
+        return int.from_bytes(hashlib.sha256(told).digest()[:4], "little")
 
     @property
     def words(self) -> int:

@@ -94,7 +94,7 @@ class TileRegisters(wiring.Component):
             Register.BUSY: busy,
             Register.PASS: active,
         }
-        m.d.sync += self.r_data.eq(0)
+        m.d.sync += self.r_data.eq(Mux(self.index == Register.LAYOUT, self.layout.digest, 0))
         for register, signal in held.items():
             with m.If(self.index == register):
                 m.d.sync += self.r_data.eq(signal)

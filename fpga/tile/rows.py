@@ -97,7 +97,7 @@ class Rows(wiring.Component):
         ]
         for k in range(lanes):
             row = self.codes[k]
-            free = row.any() & self.untouched[k] & ~picker.again
+            free = row.any() & self.untouched[k]  # none of the second pass is
             code = Mux(of_pass[k], Cat(row, row[-1].replicate(COLUMN - 8), free), 0)
             m.d.comb += picker.codes[k].eq(Mux(self.by_cell, self.columns[k], code))
 

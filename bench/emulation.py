@@ -110,17 +110,15 @@ def main() -> None:
         with open_board(name, chip, hw, baud=3_000_000, build_dir=BUILD_DIR) as board:
             engine = BoardEngine(chip, hw, board)
             engine.restore(state)
-            begun = [r.astype(np.int64) for r in engine.tile_registers()]
             start = time.perf_counter()
             engine.train(data.x_train, data.y_train.astype(np.int64), part[:n])
             seconds = time.perf_counter() - start
-            spent = [r - b for r, b in zip(engine.tile_registers(), begun, strict=True)]
             waiting = engine.cycles["load"] - n
             found[name] = {
                 "examples_per_second": round(n / seconds, 1),
                 "cycles_per_example": round((sum(engine.cycles.values()) - waiting) / n, 1),
                 "cycles_by_phase": {k: round(v / n, 1) for k, v in engine.cycles.items()},
-                "lanes_busy": [round(int(s[6]) / int(s[7]), 3) for s in spent],
+                "lanes_busy": [round(busy / passed, 3) for busy, passed in engine.lane_cycles],
             }
             if name == "virtual-fast":
                 same = all(np.array_equal(v, golden.state()[k]) for k, v in engine.state().items())

@@ -27,6 +27,9 @@ from .checkpoint import write_atomically
 
 __all__ = ["bitstream", "figures", "load_commands", "report", "top_of"]
 
+#: Rate of the serial port of a chip that is not folded, Bd: fast, for any host.
+_BAUD = 3_000_000
+
 
 def top_of(preset: str, board: Board, lanes: int | None = None, clock: int | None = None):
     """Return the emulated chip of a preset, after a check that it fits into the board.
@@ -50,15 +53,10 @@ def top_of(preset: str, board: Board, lanes: int | None = None, clock: int | Non
     """
     controller = CONTROLLERS[preset]
     chip, hw = controller.chip, controller.hardware(lanes)
-    need = Need("-".join(map(str, chip.layers)), (cells_part(layouts(chip, hw), board),))
+    need = Need("-".join(map(str, chip.layers)), (cells_part(layouts(chip, hw)),))
     refuse_if_too_large(need, board, "choose another --preset or a larger board")
     megahertz = board.check_clock(clock)
-    return Top(chip, hw, megahertz * 1_000_000, baud_at(megahertz))
-
-
-def baud_at(clock: int) -> int:
-    """Return the rate of the serial port (Bd) of a design at ``clock`` MHz: fast, for any host."""
-    return 3_000_000 if clock >= 20 else 1_000_000
+    return Top(chip, hw, megahertz * 1_000_000, _BAUD)
 
 
 def bitstream(
@@ -102,6 +100,7 @@ def bitstream(
     check(preset in CONTROLLERS, "preset", f"one of {', '.join(CONTROLLERS)}", preset)
     chosen = BOARDS[board]
     clock = chosen.check_clock(clock)
+    seed = chosen.check_seed(seed)
     folder = Path("build", "fpga", f"{board}-{preset}") if folder is None else Path(folder)
     if chosen.folded:
         design = FoldedTop(clock * 1_000_000, FOLDED_BAUD)

@@ -5,18 +5,34 @@ import hashlib
 import io
 import json
 import os
+import tempfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["CheckpointError", "load_checkpoint", "save_checkpoint", "write_atomically"]
+__all__ = [
+    "CheckpointError",
+    "load_checkpoint",
+    "make_folder",
+    "save_checkpoint",
+    "write_atomically",
+]
 
 _MAGIC = b"crossforge checkpoint 1\n"
 
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used."""
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and see that it can be written, before minutes of work."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise OSError(f"{path} must be a folder to write to: {error.strerror}") from None
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -52,6 +68,8 @@ def load_checkpoint(path: Path) -> dict:
         content = path.read_bytes()
     except FileNotFoundError:
         raise CheckpointError(f"{path} must exist to resume a run, but there is no file") from None
+    except OSError as error:
+        raise CheckpointError(f"{path} must be a file to read, but: {error.strerror}") from None
     if not content.startswith(_MAGIC):
         raise CheckpointError(f"{path} must be a crossforge checkpoint of version 1, but is not")
     head = len(_MAGIC) + 65

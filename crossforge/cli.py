@@ -25,7 +25,7 @@ from .cosim import PRESETS as COSIM_PRESETS
 from .cosim import TIMINGS, CosimOptions, cosim, verdict
 from .diagnose import diagnose, report
 from .emulate import emulate, emulate_table
-from .emulate_options import USUAL, EmulateOptions, resumed
+from .emulate_options import EMULATED, USUAL, EmulateOptions, resumed
 from .experiments import ALL_SWITCHES, EXPERIMENTS
 from .listing import presets_json, presets_table
 from .run import TILES as TILE_MODELS
@@ -171,7 +171,10 @@ def _parser() -> argparse.ArgumentParser:
         "simulated, without the serial link; virtual-folded: as on the iCEBreaker; or a serial "
         "port such as /dev/ttyUSB0 (default: virtual-fast)",
     )
-    p.add_argument("--preset", help="as for verilog (default: small, folded: micro)")
+    p.add_argument(
+        "--preset",
+        help=f"one of {', '.join(EMULATED)}, as for verilog (default: small, folded: micro)",
+    )
     p.add_argument(
         "--lanes",
         type=int,
@@ -193,7 +196,7 @@ def _parser() -> argparse.ArgumentParser:
         "--baud",
         type=int,
         metavar="BD",
-        help="of the port (default: 3000000; 9600 for the iCEBreaker)",
+        help="of the port, or that speeds are told for (default: 3000000; 9600 for the iCEBreaker)",
     )
     p.add_argument(
         "--clock", type=int, metavar="MHZ", help="clock that speeds are told for (default: 40)"
@@ -369,8 +372,9 @@ def main(argv=None) -> None:
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         kept = getattr(args, "out", None) or getattr(args, "resume", None)
-        resumable = kept and args.command == "train"
-        hint = f"; crossforge train --resume {kept} goes on" if resumable else ""
+        noted = {"train": "run.json", "emulate": "emulate.json"}.get(args.command)
+        resumable = kept and noted and (kept / noted).exists()
+        hint = f"; crossforge {args.command} --resume {kept} goes on" if resumable else ""
         print(f"crossforge: interrupted{hint}", file=sys.stderr)
         raise SystemExit(130) from None
 

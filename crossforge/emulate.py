@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from fpga.engine import BoardEngine
+from fpga.folded.top import FOLDED_BAUD
 from fpga.host import Link
-from fpga.tile.layout import Register
 from golden.config import ChipConfig
 from golden.engine import FixedEngine
 from golden.machine import COUNTERS
@@ -24,8 +24,14 @@ from golden.program import Op
 from golden.schedule import epoch_order, initial_weights
 from rtl.tools import BUILD_DIR
 
-from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint, write_atomically
-from .emulate_boards import open_board
+from .checkpoint import (
+    CheckpointError,
+    load_checkpoint,
+    make_folder,
+    save_checkpoint,
+    write_atomically,
+)
+from .emulate_boards import VIRTUAL, open_board
 from .emulate_options import EmulateOptions, images
 
 __all__ = ["emulate", "emulate_table"]
@@ -43,6 +49,7 @@ class _Run:
         self.golden = FixedEngine(self.chip)
         self.seconds = dict.fromkeys(("setup", "train", "check", "test"), 0.0)
         self.done = self.golden_done = self.trained = 0
+        self.transfers = 0  # before it was resumed
         self.mismatches = 0
         self.mismatch: str | None = None
         self.correct = self.bytes = 0
@@ -51,21 +58,16 @@ class _Run:
 
     # --- both sides
 
-    def begin(self) -> None:
-        """Program initial weights, or take up the checkpoint."""
+    def begin(self, arrays: dict[str, np.ndarray] | None) -> None:
+        """Program initial weights, or take up the state of a checkpoint."""
         weights = initial_weights(self.chip.layers, self.chip.seed)
         self.golden.write_weights(weights)
-        checkpoint = None if self.out is None else self.out / "checkpoint"
-        if checkpoint is None or not checkpoint.exists():
+        if arrays is None:
             self.engine.write_weights(weights)
             return
-        state = load_checkpoint(checkpoint)
-        if state.get("chip") != _digest(self.chip):
-            raise CheckpointError(
-                f"{self.out} must be resumed on the chip it was begun on: the presets have changed"
-            )
-        self.engine.restore(state["arrays"])
-        self.done = int(state["arrays"]["counters"][COUNTERS.index("examples")])
+        self.engine.restore(arrays)
+        counters = dict(zip(COUNTERS, map(int, arrays["counters"]), strict=True))
+        self.done, self.transfers = counters["examples"], counters["transfers"]
 
     def stops(self):
         """Yield ``(learning rate, examples)`` of each stretch from where training is."""
@@ -157,6 +159,31 @@ def _digest(chip: ChipConfig) -> str:
     return hashlib.sha256(repr(chip).encode()).hexdigest()
 
 
+def _resumed(options: EmulateOptions, out: Path) -> dict[str, np.ndarray] | None:
+    """Return the state in a run's checkpoint; None if it was ended before there was one."""
+    if not (out / "checkpoint").exists():
+        return None
+    state = load_checkpoint(out / "checkpoint")
+    if state.get("chip") != _digest(options.chip()):
+        raise CheckpointError(
+            f"{out} must be resumed on the chip it was begun on: the presets have changed"
+        )
+    done = int(state["arrays"]["counters"][COUNTERS.index("examples")])
+    behind = -(-done // options.examples)
+    if behind > options.epochs:
+        raise ValueError(
+            f"--epochs must be at least the {behind} that {out} has begun, not {options.epochs}"
+        )
+    return state["arrays"]
+
+
+def _note(options: EmulateOptions, out: Path, *, resume: bool) -> None:
+    """Write down what is asked; results of an earlier run go."""
+    for name in ("emulation.json", *(() if resume else ("checkpoint",))):
+        (out / name).unlink(missing_ok=True)
+    write_atomically(out / "emulate.json", json.dumps(asdict(options)).encode())
+
+
 def emulate(
     options: EmulateOptions,
     out: Path | None = None,
@@ -183,10 +210,8 @@ def emulate(
         See docs/metrics.md.
     """
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        if not resume:
-            (out / "checkpoint").unlink(missing_ok=True)
-        write_atomically(out / "emulate.json", json.dumps(asdict(options)).encode())
+        make_folder(out)
+    arrays = _resumed(options, out) if resume and out is not None else None
     chip, hw = options.chip(), options.hardware()
     console = Console(stderr=True, quiet=quiet)
     start = time.perf_counter()
@@ -196,7 +221,9 @@ def emulate(
         built = time.perf_counter()
         with console.status("writing the chip's registers and cells"):
             run = _Run(options, BoardEngine(chip, hw, board), out)
-            run.begin()
+            if out is not None:  # not before it is known that the board will do
+                _note(options, out, resume=resume)
+            run.begin(arrays)
         run.seconds["setup"] = time.perf_counter() - built
         shown = not quiet and sys.stderr.isatty()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -224,19 +251,20 @@ def _figures(run: _Run, accuracy, *, build_seconds) -> dict:
     transfers = counters["transfers"]
     interval = chip.transfer.interval
     per_example = busy / each
-    per_transfer = transfer / max(1, transfers if run.trained == run.done else 1)
+    per_transfer = transfer / max(1, transfers - run.transfers)
     whole = per_example + (per_transfer / interval if interval and transfer else 0)
     lanes = [
-        {
-            "busy": int(registers[Register.BUSY]),
-            "pass": int(registers[Register.PASS]),
-            "share": round(int(registers[Register.BUSY]) / max(1, registers[Register.PASS]), 4),
-        }
-        for registers in run.engine.tile_registers()
+        {"busy": int(multiplied), "pass": int(passed), "share": _share(multiplied, passed)}
+        for multiplied, passed in run.engine.lane_cycles
     ]
     # a folded chip's cycle is that many of the clock
     virtual = getattr(run.engine.board, "virtual", None)
     folds = 1 if virtual is None else virtual.instructions
+    # nor does a port say that its chip is folded, but no other one has so slow a line
+    unknown = options.board not in VIRTUAL and options.baud == FOLDED_BAUD
+    reached = None
+    if run.trained and not unknown:
+        reached = round(options.clock * 1e6 / folds / whole, 1)
     link = None
     if run.bytes:
         sent = run.bytes / each
@@ -254,6 +282,7 @@ def _figures(run: _Run, accuracy, *, build_seconds) -> dict:
         "interval": interval,
         "epochs": options.epochs,
         "examples": run.done,
+        "examples_resumed": run.done - run.trained,
         "transfers": transfers,
         "mismatches": run.mismatches,
         "mismatch": run.mismatch,
@@ -267,12 +296,18 @@ def _figures(run: _Run, accuracy, *, build_seconds) -> dict:
         "cycles_by_phase": cycles,
         "clock_mhz": options.clock,
         "instructions_per_cycle": folds,
-        "examples_per_second_at_clock": round(options.clock * 1e6 / folds / whole, 1),
+        "examples_per_second_at_clock": reached,
         "link": link,
         "lanes": lanes,
+        "lanes_busy": _share(*run.engine.lane_cycles.sum(axis=0)),
         "seconds": {k: round(v, 3) for k, v in run.seconds.items()},
         "build_seconds": round(build_seconds, 1),
     }
+
+
+def _share(busy, passed) -> float:
+    """Share of the cycles of FORWARD and BACKWARD in which cells are multiplied."""
+    return round(int(busy) / max(1, int(passed)), 4)
 
 
 def emulate_table(figures: dict) -> Table:
@@ -293,22 +328,24 @@ def emulate_table(figures: dict) -> Table:
         )
     table.add_row("examples a second", f"{figures['examples_per_second']:,}")
     table.add_row("cycles an example", f"{figures['cycles_per_example']:,}")
-    each = max(figures["examples"], 1)
+    each = max(figures["examples"] - figures["examples_resumed"], 1)
     phases = {k: v / each for k, v in figures["cycles_by_phase"].items() if k != "transfer"}
     table.add_row("by phase", ", ".join(f"{k} {v:.0f}" for k, v in phases.items() if v >= 0.5))
     if figures["transfers"]:
         table.add_row("cycles a transfer", f"{figures['cycles_per_transfer']:,}")
-    table.add_row(
-        f"examples a second at {figures['clock_mhz']} MHz, transfers included",
-        f"{figures['examples_per_second_at_clock']:,}",
-    )
+    if figures["examples_per_second_at_clock"] is not None:
+        table.add_row(
+            f"examples a second at {figures['clock_mhz']} MHz, transfers included",
+            f"{figures['examples_per_second_at_clock']:,}",
+        )
     if figures["link"] is not None:
         table.add_row(
             f"examples a second that {figures['link']['baud']:,} Bd carry",
             f"{figures['link']['examples_per_second']:,}",
         )
     shares = ", ".join(f"{100 * lane['share']:.0f} %" for lane in figures["lanes"])
-    table.add_row("lanes busy in forward and backward, by tile", shares)
+    together = f"{shares}; {100 * figures['lanes_busy']:.0f} % together"
+    table.add_row("lanes busy in forward and backward, by tile", together)
     spent = ", ".join(f"{k} {v:.1f}" for k, v in figures["seconds"].items())
     table.add_row("seconds", spent)
     return table

@@ -18,6 +18,8 @@ __all__ = ["VIRTUAL", "LinkBoard", "open_board"]
 VIRTUAL = ("virtual", "virtual-fast", "virtual-folded")
 #: A virtual board computes each bit of an answer: it may take its time, s.
 _VIRTUAL_PATIENCE = 60.0
+#: It takes minutes for a transfer, s.
+_VIRTUAL_STALL = 3600.0
 #: A board at a slow line is slow itself (the folded emulator): time to wait for an answer, and at
 #: most, in bytes of the line.
 _PATIENCE, _LONGEST = 500, 5000
@@ -29,6 +31,8 @@ class LinkBoard(Link):
     def __init__(self, transport, virtual: VirtualBoard | None = None, **options):
         super().__init__(transport, **options)
         self.virtual = virtual
+        if virtual is not None:
+            self.stall = _VIRTUAL_STALL
 
     def close(self) -> None:
         """Give the port back, and end the virtual board."""
@@ -40,12 +44,12 @@ class LinkBoard(Link):
 def open_board(
     name: str, chip: ChipConfig, hw: ControllerConfig, *, baud: int, build_dir: Path
 ) -> Board:
-    """Return an open board, a context manager: one of :data:`VIRTUAL`, or a port.
+    """Return a board, one of :data:`VIRTUAL` or that at a port, which opens as a context manager.
 
     Raises
     ------
     OSError
-        If the port cannot be opened, or nothing answers there.
+        If the port cannot be opened. When it is entered: if nothing answers there.
     """
     if name == "virtual-fast":
         return FastBoard(chip, hw, build_dir=build_dir)

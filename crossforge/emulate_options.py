@@ -12,8 +12,9 @@ from golden.hardware import ControllerConfig
 
 from .checkpoint import CheckpointError
 from .data import PAPER_CROP, Dataset, crop, load, pool
+from .emulate_boards import VIRTUAL
 
-__all__ = ["USUAL", "EmulateOptions", "images", "resumed"]
+__all__ = ["EMULATED", "USUAL", "EmulateOptions", "images", "resumed"]
 
 #: How images of 28 x 28 pixels become the inputs of a network.
 _IMAGES = {
@@ -22,6 +23,9 @@ _IMAGES = {
     196: lambda data: pool(data, 2),
     49: lambda data: pool(data, 4),
 }
+
+#: Presets that there are images for.
+EMULATED = tuple(n for n, c in CONTROLLERS.items() if c.chip.layers[0] in _IMAGES)
 
 #: What is usual on a board, other than the defaults.
 USUAL = {"virtual-folded": {"preset": "micro", "baud": 9600, "clock": 24}}
@@ -48,7 +52,7 @@ class EmulateOptions:
         Examples between transfers; None is the preset's.
     seed : int
     baud : int, Bd
-        Of the serial port.
+        Of the serial port; with a virtual board, of the port that speeds are told for.
     clock : int, MHz
         For what a board would reach.
     check : bool
@@ -68,8 +72,7 @@ class EmulateOptions:
     check: bool = False
 
     def __post_init__(self):
-        known = [n for n, c in CONTROLLERS.items() if c.chip.layers[0] in _IMAGES]
-        check(self.preset in known, "--preset", f"one of {', '.join(known)}", self.preset)
+        check(self.preset in EMULATED, "--preset", f"one of {', '.join(EMULATED)}", self.preset)
         for name, low, high in (
             ("examples", 1, 60_000),
             ("epochs", 1, 1000),
@@ -82,6 +85,10 @@ class EmulateOptions:
             check(low <= value <= high, f"--{name}", f"within {low}..{high}", value)
         if self.interval is not None:
             check(self.interval >= 0, "--interval", "at least 0", self.interval)
+        # a name without a folder is no port, but for Windows
+        port = "/" in self.board or self.board.upper().startswith("COM")
+        known = f"one of {', '.join(VIRTUAL)}, or a serial port such as /dev/ttyUSB0"
+        check(self.board in VIRTUAL or port, "--board", known, self.board)
         self.hardware()
 
     def chip(self) -> ChipConfig:
@@ -118,7 +125,7 @@ def resumed(folder: Path, given: dict) -> EmulateOptions:
     path = folder / "emulate.json"
     try:
         return EmulateOptions(**{**json.loads(path.read_text()), **given})
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(
             f"{folder} must hold an emulation to resume, but has no emulate.json"
         ) from None

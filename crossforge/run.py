@@ -7,7 +7,7 @@ from pathlib import Path
 
 from analog_models.config import check
 
-from .checkpoint import CheckpointError, write_atomically
+from .checkpoint import CheckpointError, make_folder, write_atomically
 from .experiments import ALL_SWITCHES, EXPERIMENTS
 
 __all__ = ["FIGURES", "RunOptions", "asked", "begin", "note", "read_metrics"]
@@ -86,7 +86,7 @@ def note(folder: Path, options: RunOptions) -> None:
 
 def begin(folder: Path, options: RunOptions) -> None:
     """Make the folder of a run and note what is asked; results of an earlier run go."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for name in ("checkpoint", "metrics.json", *(f"{figure}.png" for figure in FIGURES)):
         (folder / name).unlink(missing_ok=True)
     note(folder, options)
@@ -104,7 +104,7 @@ def asked(folder: Path) -> RunOptions:
     try:
         options = json.loads(path.read_text())
         return RunOptions(**{**options, "without": tuple(options["without"])})
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(f"{folder} must hold a run to resume, but has no run.json") from None
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from None

@@ -19,6 +19,7 @@ from golden.register_docs import markdown, python_constants, system_rdl
 from rtl.controller import ChipController
 from rtl.verilog import to_verilog
 
+from .checkpoint import make_folder
 from .verilog_text import (
     UNREAD_BITS,
     chip_text,
@@ -99,7 +100,7 @@ def generate(
     check(1e3 <= clock <= 1e10, "clock", "within 1e3..1e10 (Hz)", clock)
     Placement(chip, hw)  # refuses what does not fit
     folder = Path(folder)
-    _make(folder)
+    make_folder(folder)
     controller = ChipController(hw)
     signature, registers = controller.signature, controller.registers
     tile = tile_ports(hw.lanes, hw.transfer_lanes)
@@ -121,15 +122,6 @@ def generate(
         (folder / file).write_text(text, encoding="utf-8", newline="\n")
         written.append(Written(folder / file, meaning))
     return written
-
-
-def _make(folder: Path) -> None:
-    """Make a folder and see that it can be written, before minutes of work."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise OSError(f"{folder} must be a folder to write to: {error.strerror}") from None
 
 
 def generate_preset(

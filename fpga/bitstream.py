@@ -8,10 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from analog_models.config import check
-
 from .boards import Board
-from .programs import BuildError, command_line, failure, missing, run_tool, said
+from .programs import BuildError, command_line, failure, missing, run_tool, said, said_in
 
 __all__ = [
     "Built",
@@ -128,8 +126,7 @@ def build(
         no end, or if it does not reach its clock.
     """
     clock = board.check_clock(clock)
-    seed = board.seed if seed is None else seed
-    check(0 <= seed < 1 << 31, "seed", "within 0..2**31-1", seed)
+    seed = board.check_seed(seed)
     nextpnr, pack = (
         ("nextpnr-ecp5", "ecppack") if board.family == "ecp5" else ("nextpnr-ice40", "icepack")
     )
@@ -159,6 +156,8 @@ def build(
         """Run a tool as a phase; return its exit code."""
         nonlocal most
         progress(phase)
+        for old in said_in(folder, tool):  # it would be taken for what is said now
+            old.unlink(missing_ok=True)
         begin = time.perf_counter()
         command = [*commands[tool], *arguments]
         code, memory = run_tool(command, folder, folder / f"{tool}.out", lambda: look(tool))

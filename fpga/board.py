@@ -14,7 +14,15 @@ __all__ = ["Board", "Registers"]
 
 
 class Board(Protocol):
-    """What :class:`fpga.host.Link` and :class:`fpga.fast_board.FastBoard` have in common."""
+    """What :class:`fpga.host.Link` and :class:`fpga.fast_board.FastBoard` have in common.
+
+    Attributes
+    ----------
+    stall : float, s
+        A run without a result for longer than that has failed; a transfer must fit in.
+    """
+
+    stall: float
 
     def read(self, address: int, n: int = 1) -> np.ndarray:
         """Read words, uint32."""
@@ -30,8 +38,8 @@ class Board(Protocol):
     ) -> Iterator[tuple[np.ndarray, list]]:
         """Send packets, yield results."""
 
-    def flush(self, *, inputs: bool = True, results: bool = True) -> None:
-        """Forget what waits."""
+    def flush(self) -> None:
+        """Forget examples and goals that wait, and results."""
 
     def close(self) -> None:
         """Give it back."""

@@ -48,9 +48,8 @@ class Board:
         Design clocks in MHz that can be had, and how; None is the oscillator itself.
     clock : int, MHz
         The one that a design gets unless told otherwise.
-    luts, block_rams, block_ram_bits, single_port_rams, dsps : int
-        What the FPGA has; ``block_ram_bits`` in one block RAM. ``single_port_rams`` are 16 bits
-        wide and 16384 words deep.
+    luts, block_rams, single_port_rams, dsps : int
+        What the FPGA has; ``single_port_rams`` are 16 bits wide and 16384 words deep.
     lights : str
         What amaranth-boards calls the lights: ``"led"``, or ``"rgb_led"``, whose green is used.
     loaders : tuple of str
@@ -74,7 +73,6 @@ class Board:
     clock: int
     luts: int
     block_rams: int
-    block_ram_bits: int
     single_port_rams: int
     dsps: int
     lights: str = "led"
@@ -101,6 +99,13 @@ class Board:
         possible = ", ".join(map(str, self.clocks))
         check(clock in self.clocks, "clock", f"one of {possible} (MHz) on {self.name}", clock)
         return int(clock)
+
+    def check_seed(self, seed: int | None) -> int:
+        """Return where nextpnr begins, the board's if None; refuse what it would not take."""
+        if seed is None:
+            return self.seed
+        check(0 <= seed < 1 << 31, "seed", "within 0..2**31-1", seed)
+        return int(seed)
 
 
 # The VCO must lie within 400..800 MHz and the phase detector at 10 MHz or more (Lattice
@@ -131,7 +136,6 @@ _ULX3S_85F = Board(
     clock=40,
     luts=83_640,
     block_rams=208,
-    block_ram_bits=18_432,
     single_port_rams=0,
     dsps=156,
     loaders=("openFPGALoader -b ulx3s {file}", "fujprog {file}"),
@@ -184,17 +188,15 @@ BOARDS = {
             place=("--up5k", "--package", "sg48"),
             oscillator=12e6,
             # The VCO must lie within 533..1066 MHz (Lattice FPGA-DS-02008, sysCLOCK PLL timing);
-            # the output divider is a power of two.
+            # the output divider is a power of two. Slower ones are too slow for a folded chip
+            # (fpga.folded.top.check_speed).
             clocks=MappingProxyType({
-                12: None,
-                18: Pll(48, 32),
                 24: Pll(64, 32),
                 30: Pll(80, 32),
             }),
             clock=24,
             luts=5_280,
             block_rams=30,
-            block_ram_bits=4_096,
             single_port_rams=4,
             dsps=8,
             loaders=("iceprog {file}", "openFPGALoader -b ice40_generic {file}"),

@@ -14,22 +14,18 @@ __all__ = [
     "Need",
     "Part",
     "block_rams",
+    "cell_memory",
     "cells_part",
     "memory_part",
     "refuse_if_too_large",
 ]
 
-#: Bits wide and words deep that one block RAM can be, as yosys maps memories with a read port and
-#: a write port.
-_SHAPES = {
-    "ecp5": ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)),
-    "ice40": ((16, 256), (8, 512), (4, 1024), (2, 2048)),
-}
-#: ECP5: so many LUT RAMs of 16 words of 4 bits yosys takes rather than one block RAM (measured
-#: with yosys 0.70: 20 are taken, 25 are not).
+#: Bits wide and words deep that one block RAM of the ECP5 can be, as yosys maps memories with a
+#: read port and a write port.
+_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
+#: So many LUT RAMs of 16 words of 4 bits yosys takes rather than one block RAM (measured with
+#: yosys 0.70: 20 are taken, 25 are not).
 _LUT_RAMS = 20
-#: Words of a single-port RAM of the iCE40, and its bits.
-_SINGLE_PORT = (16, 16384)
 
 
 @dataclass(frozen=True)
@@ -41,14 +37,11 @@ class Memory:
     depth, width : int
         Words, and bits of one.
     count : int
-    single_port : bool
-        Never read and written at once, so that the iCE40's single-port RAMs will do.
     """
 
     depth: int
     width: int
     count: int = 1
-    single_port: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,14 +51,12 @@ class Part:
     Parameters
     ----------
     why : str
-        The arithmetic: ``"164,885 cells of 81 bits are 13.4 Mb"``.
-    block_rams, single_port_rams, dsps, luts : int
+        The arithmetic: ``"164,885 cells of 97 bits are 16.0 Mb"``.
+    block_rams, luts : int
     """
 
     why: str
     block_rams: int = 0
-    single_port_rams: int = 0
-    dsps: int = 0
     luts: int = 0
 
 
@@ -88,17 +79,11 @@ class Need:
         return sum(getattr(part, resource) for part in self.parts)
 
 
-def block_rams(depth: int, width: int, family: str) -> int:
-    """Count the block RAMs of a memory with a read port and a write port; 0 is LUT RAM.
+def block_rams(depth: int, width: int) -> int:
+    """Count the ECP5's block RAMs of a memory with a read port and a write port; 0 is LUT RAM.
 
     A memory is cut by depth into pieces, each of the shape that suits it. That is what yosys 0.70
-    counts, or one more in a large memory.
-
-    Parameters
-    ----------
-    depth, width : int
-    family : str
-        ``"ecp5"`` or ``"ice40"``.
+    counts.
     """
 
     @cache
@@ -106,7 +91,7 @@ def block_rams(depth: int, width: int, family: str) -> int:
         if depth <= 0:
             return 0
         counts = []
-        for wide, deep in _SHAPES[family]:
+        for wide, deep in _SHAPES:
             columns = -(-width // wide)
             whole = max(1, depth // deep)
             counts.append(whole * columns + best(depth - whole * deep))
@@ -114,39 +99,40 @@ def block_rams(depth: int, width: int, family: str) -> int:
 
     blocks = best(depth)
     lut_rams = -(-depth // 16) * -(-width // 4)
-    return 0 if family == "ecp5" and lut_rams <= _LUT_RAMS * blocks else blocks
+    return 0 if lut_rams <= _LUT_RAMS * blocks else blocks
 
 
-def memory_part(why: str, memories: Iterable[Memory], board: Board) -> Part:
-    """Return what memories take on a board; single-port RAMs are used while there are some."""
-    single, blocks, luts = 0, 0, 0
-    wide, deep = _SINGLE_PORT
+def memory_part(why: str, memories: Iterable[Memory]) -> Part:
+    """Return what memories take of an ECP5."""
+    blocks, luts = 0, 0
     for memory in memories:
-        rams = memory.count * -(-memory.width // wide) * -(-memory.depth // deep)
-        if memory.single_port and single + rams <= board.single_port_rams:
-            single += rams
-            continue
-        each = block_rams(memory.depth, memory.width, board.family)
+        each = block_rams(memory.depth, memory.width)
         blocks += memory.count * each
         if not each:  # a LUT RAM of 16 words of 4 bits takes the place of six LUTs
             luts += 6 * memory.count * -(-memory.depth // 16) * -(-memory.width // 4)
-    return Part(why, block_rams=blocks, single_port_rams=single, luts=luts)
+    return Part(why, block_rams=blocks, luts=luts)
 
 
-def cells_part(layouts: Iterable[TileLayout], board: Board) -> Part:
-    """Return what the cells of all tiles take; see :attr:`fpga.tile.layout.TileLayout.memories`."""
+def cell_memory(layouts: Iterable[TileLayout]) -> tuple[int, str]:
+    """Return bits that the cells of all tiles have, at least, and the arithmetic."""
     shared = TilesLayout(tuple(layouts))
-    first = shared.common
-    memories = [Memory(shared.first_word[-1], width, shared.cell_lanes) for width in first.memories]
     cells = sum(tile.rows * tile.cols for tile in shared.tiles)
-    bits = first.cell_bits
+    bits = shared.common.cell_bits
     total = cells * bits
     size = f"{total / 1e6:.1f} Mb" if total >= 1e6 else f"{total / 1e3:.0f} kb"
-    return memory_part(f"{cells:,} cells of {bits} bits are {size}", memories, board)
+    return total, f"{cells:,} cells of {bits} bits are {size}"
 
 
-#: Resources, their names in a message and in :class:`fpga.boards.Board`.
-_RESOURCES = {"block_rams": "block RAMs", "dsps": "multipliers", "luts": "LUTs"}
+def cells_part(layouts: Iterable[TileLayout]) -> Part:
+    """Return what the cells of all tiles take; see :attr:`fpga.tile.layout.TileLayout.memories`."""
+    shared = TilesLayout(tuple(layouts))
+    widths = shared.common.memories
+    memories = [Memory(shared.first_word[-1], width, shared.cell_lanes) for width in widths]
+    return memory_part(cell_memory(shared.tiles)[1], memories)
+
+
+#: Resources, their names in :class:`fpga.boards.Board` and in a message.
+_RESOURCES = {"block_rams": "block RAMs", "luts": "LUTs"}
 
 
 def refuse_if_too_large(need: Need, board: Board, hint: str) -> None:
@@ -157,7 +143,7 @@ def refuse_if_too_large(need: Need, board: Board, hint: str) -> None:
     need : Need
     board : Board
     hint : str
-        What to do about it: ``"choose --preset fpga or a larger board"``.
+        What to do about it: ``"choose another --preset or a larger board"``.
     """
     for resource, words in _RESOURCES.items():
         total, there = need.total(resource), getattr(board, resource)

@@ -28,8 +28,6 @@ __all__ = ["BoardEngine"]
 #: Clock cycles that the controller waits for a tile; the longest operation, drift of all cells of
 #: a tile of 512 x 512, takes 0.6 million.
 _WATCHDOG = 1 << 22
-#: Longest time without any progress, s.
-_PATIENCE = 120.0
 
 
 class BoardEngine:
@@ -46,6 +44,9 @@ class BoardEngine:
     ----------
     cycles : dict of str to int
         Clock cycles of :meth:`train` so far, by instruction.
+    lane_cycles : ndarray of int64, shape (tiles, 2)
+        Cycles of :meth:`train` so far in which each tile multiplied cells, and those of its FORWARD
+        and BACKWARD; right as long as one call takes less than 2**32 cycles.
     """
 
     def __init__(self, chip: ChipConfig, hw: ControllerConfig, board: Board):
@@ -55,6 +56,7 @@ class BoardEngine:
         self.place = Placement(chip, hw)
         self.registers = Registers(board, self.place.map)
         self.cycles = {op.name.lower(): 0 for op in Op}
+        self.lane_cycles = np.zeros((len(self.layouts), 2), np.int64)
         self._counted: dict[str, np.ndarray] = {}  # before the counters were cleared
         self._negative = False
         self._size = host_bytes(hw.lanes)
@@ -86,8 +88,8 @@ class BoardEngine:
             address = tile_address(t, Plane.REGISTERS, Register.LAYOUT)
             if self.board.read(address)[0] != layout.digest:
                 raise LinkError(
-                    f"the board must have been built for this preset, but its tile {t} is not one "
-                    f"of {layout.rows} x {layout.cols} with these devices: load the bitstream of "
+                    f"the board must have been built for this preset, but its tile {t} is not "
+                    f"this one's of {layout.rows} x {layout.cols} cells: load the bitstream of "
                     "this preset, or name the preset of the bitstream"
                 )
 
@@ -112,11 +114,13 @@ class BoardEngine:
 
     def train(self, pixels, labels, order, progress: Callable[[int], None] | None = None):
         """Train on ``pixels[order]``; return the answers, ndarray of int."""
-        before = self._cycles()
+        before, lanes_before = self._cycles(), self._lane_cycles()
         answers = self._run(self.place.train_pc, pixels[order], labels[order], progress)
         after = self._cycles()
         for name in self.cycles:
             self.cycles[name] += after[name] - before[name]
+        # counters of 32 bits, which nobody clears
+        self.lane_cycles += (self._lane_cycles() - lanes_before) % (1 << 32)
         return answers
 
     def answers(self, pixels, progress: Callable[[int], None] | None = None) -> np.ndarray:
@@ -190,10 +194,10 @@ class BoardEngine:
                 f"the controller must go on, but stopped with {code} (tile {error['tile']}, "
                 f"instruction {error['pc']}): resume from the last checkpoint"
             )
-        if time.monotonic() - last > _PATIENCE:
+        if time.monotonic() - last > self.board.stall:
             raise LinkError(
-                f"the board must make progress, but did not for {_PATIENCE:.0f} s: reset it, and "
-                "resume from the last checkpoint"
+                f"the board must make progress, but did not for {self.board.stall:.0f} s: reset "
+                "it, and resume from the last checkpoint"
             )
 
     def _finish(self) -> None:
@@ -214,6 +218,9 @@ class BoardEngine:
             for name, n in self._raw_counters().items()
             if name.startswith("cycles_") and name != "cycles_idle"
         }
+
+    def _lane_cycles(self) -> np.ndarray:
+        return np.stack([r[Register.BUSY : Register.KEY] for r in self.tile_registers()], dtype=int)
 
     def _take_counters(self) -> dict[str, np.ndarray]:
         """Counters since the beginning of training, as the golden machine has them."""

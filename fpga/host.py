@@ -37,8 +37,8 @@ from .transport import LinkError, Transport
 
 __all__ = ["BusError", "Link", "packet"]
 
-#: Bytes of an operation's two words, of a goal and of a coded goal at most.
-_HEAD, _GOAL, _CODED_GOAL = 8, 2, 3
+#: Bytes of an operation's two words, and of a coded goal at most.
+_HEAD, _CODED_GOAL = 8, 3
 
 
 class BusError(LinkError):
@@ -78,7 +78,12 @@ class Link:
         Of the input buffer, at least, as of the last answer.
     waiting : int
         Results that waited then.
+    stall : float, s
+        See :class:`fpga.board.Board`.
     """
+
+    #: The slowest board, the iCEBreaker, takes 16 s for a transfer.
+    stall = 120.0
 
     def __init__(self, transport: Transport, **options: Any):
         self._transport = transport

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-__all__ = ["BuildError", "command_line", "failure", "missing", "run_tool", "said"]
+__all__ = ["BuildError", "command_line", "failure", "missing", "run_tool", "said", "said_in"]
 
 #: Seconds between two looks at a tool that runs.
 LOOK = 10.0
@@ -30,12 +30,20 @@ class BuildError(RuntimeError):
 
 def missing(tool: str) -> str:
     """Say that a tool must be installed."""
-    return f"{tool} must be installed: pip install 'crossforge[fpga]'"
+    return (
+        f"{tool} must be installed: pip install '.[fpga]' in the folder of crossforge's source, or "
+        "make setup there"
+    )
+
+
+def said_in(folder: Path, tool: str) -> list[Path]:
+    """Return where a tool says something: its log, if it writes one, and the terminal."""
+    return [folder / f"{tool}.log", folder / f"{tool}.out"]
 
 
 def said(folder: Path, tool: str) -> str:
-    """Read all that a tool said: in its log, if it writes one, and to the terminal."""
-    files = [folder / f"{tool}.log", folder / f"{tool}.out"]
+    """Read all that a tool said."""
+    files = said_in(folder, tool)
     return "\n".join(f.read_text(errors="replace") for f in files if f.exists())
 
 

@@ -60,6 +60,8 @@ _CURES = {
     errno.EBUSY: "must be free: end the other program that uses it",
     errno.EAGAIN: "must be free: end the other program that uses it",
     errno.ENOTTY: "must be a serial port, but is something else",
+    errno.EISDIR: "must be a serial port, but is a folder",
+    errno.ENOTDIR: "must be a serial port, but lies in what is no folder",
     errno.EINVAL: "must be a serial port that can do this baud rate",
 }
 

@@ -62,7 +62,10 @@ def verilate(
             if not made.exists():
                 with environment(variables):
                     _compile(verilog, name, _SOURCES / source, Path(folder, "obj"), shared, define)
-                shutil.move(Path(folder, "obj", "board"), made)
+                # from another file system: what is cut off must not be taken for a build
+                partial = made.with_suffix(".partial")
+                shutil.move(Path(folder, "obj", "board"), partial)
+                partial.replace(made)
     return made
 
 

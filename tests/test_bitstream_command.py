@@ -15,6 +15,7 @@ from crossforge import bitstream as command
 from crossforge.cli import main
 from fpga.bitstream import Built, Report
 from fpga.boards import BOARDS
+from fpga.folded import fold
 from fpga.folded.image import IMAGE_ADDRESS, image
 from fpga.folded.isa import NOP, Instruction, Op, Program
 from fpga.programs import BuildError
@@ -80,7 +81,7 @@ def test_bitstream_json(asked, capsys):
         ],
     }
     folder = Path("build/fpga/ulx3s-85f-small")
-    assert asked == [("small", "ulx3s-85f", None, 40), ("ulx3s-85f", 40, folder, 40, None)]
+    assert asked == [("small", "ulx3s-85f", None, 40), ("ulx3s-85f", 40, folder, 40, 1)]
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_bitstream_of_a_folded_chip_has_its_program_behind_it(folded, asked, cap
     }
     assert figures["design_khz"] == 12_000.0
     assert list(figures["phases"]) == ["fold", "elaborate", "pack"]
-    assert asked == [((49, 8, 10), 2, folder / "fold"), ("icebreaker", 24, folder, 24, None)]
+    assert asked == [((49, 8, 10), 2, folder / "fold"), ("icebreaker", 24, folder, 24, 1)]
 
 
 def test_bitstream_shows_phases_a_table_and_how_to_load(folded, asked, capsys, monkeypatch):
@@ -158,8 +159,12 @@ def test_bitstream_shows_phases_a_table_and_how_to_load(folded, asked, capsys, m
             "preset must be one of mnist, mnist-16, small, mini, micro, tiny, not 'huge'",
         ),
         (
+            ["--board", "icebreaker", "--seed", "-1"],
+            "seed must be within 0..2**31-1, not -1",
+        ),
+        (
             ["--board", "icebreaker", "--clock", "80"],
-            "clock must be one of 12, 18, 24, 30 (MHz) on icebreaker, not 80",
+            "clock must be one of 24, 30 (MHz) on icebreaker, not 80",
         ),
     ],
 )
@@ -193,6 +198,20 @@ def test_bitstream_refuses_what_cannot_fit(capsys):
     assert err.startswith("crossforge: 528-250-125-10 must fit into ulx3s-85f, but ")
     assert err.endswith("choose another --preset or a larger board\n")
     assert " block RAMs and it has " in err
+
+
+def test_bitstream_refuses_cells_that_cannot_be_folded_at_once(capsys, monkeypatch):
+    monkeypatch.setattr(fold, "fold", None)  # nothing is compiled
+    with pytest.raises(SystemExit) as end:
+        main(["bitstream", "--board", "icebreaker", "--preset", "mnist-16"])
+    assert end.value.code == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.lstrip() == (
+        "crossforge: 528-250-125-10 on 16 lanes must fit into the folded emulator, but its 164,885 "
+        "cells of 97 bits are 16.0 Mb and there are 262 kb: choose another --preset, fewer lanes "
+        "or a larger board\n"
+    )
 
 
 @pytest.mark.slow

@@ -139,8 +139,6 @@ void board_flush(Board* board) {
     board->results.clear();
 }
 
-uint64_t board_waiting(const Board* board) { return board->examples.size(); }
-
 uint64_t board_cycles(const Board* board) { return board->cycles; }
 
 }  // extern "C"

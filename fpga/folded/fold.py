@@ -12,9 +12,11 @@ from amaranth.lib.wiring import In, Out
 from golden.config import ChipConfig
 from golden.hardware import ControllerConfig
 
-from ..programs import BuildError, command_line, failure, run_tool
+from ..capacity import cell_memory
+from ..emulator import layouts
+from ..programs import BuildError, command_line, failure, run_tool, said_in
 from .design import FoldedDesign
-from .isa import WORD_BITS, Program, TooLargeError
+from .isa import MEMORY_WORDS, WORD_BITS, Program, TooLargeError
 from .lower import lower
 from .netlist import SCRIPT, read_netlist
 from .schedule import compile_steps
@@ -69,6 +71,8 @@ def fold(design: wiring.Component, folder=None) -> Program:
         text = rtlil.convert(_Resetless(design), name="top", emit_src=False, platform="folded")
         (kept / "top.il").write_text(text)
         (kept / "top.ys").write_text("\n".join([*SCRIPT, ""]))
+        for old in said_in(kept, "yosys"):  # it would be taken for what is said now
+            old.unlink(missing_ok=True)
         command = [*command_line("yosys"), "-q", "-l", "yosys.log", "top.ys"]
         if run_tool(command, kept, kept / "yosys.out")[0]:
             raise BuildError(failure("yosys", kept))
@@ -84,6 +88,10 @@ def fold_chip(chip: ChipConfig, hw: ControllerConfig, folder=None) -> Program:
         If the chip does not fit the core, with the arithmetic.
     """
     try:
+        bits, why = cell_memory(layouts(chip, hw))
+        there = 16 * MEMORY_WORDS
+        if bits > there:  # told at once; all else is known when it is compiled
+            raise TooLargeError(f"its {why} and there are {there / 1e3:.0f} kb")
         return fold(FoldedDesign(chip, hw), folder)
     except TooLargeError as error:
         name = "-".join(map(str, chip.layers))

@@ -100,7 +100,7 @@ class TileLayout:
 
     @cached_property
     def digest(self) -> int:
-        """A number of 32 bits that a tile in logic has: a host knows by it what it was built for."""
+        """A number of 32 bits that a tile in logic has, too: what it was built for."""
         told = repr((_VERSION, self)).encode()
         return int.from_bytes(hashlib.sha256(told).digest()[:4], "little")
 

@@ -194,6 +194,14 @@ def test_build_says_what_a_tool_said(tool, tmp_path, monkeypatch):
         run()
 
 
+def test_build_does_not_take_what_was_said_in_the_build_before_for_new(tmp_path, monkeypatch):
+    run = fake(tmp_path, monkeypatch, nextpnr_ice40="sys.exit(1)")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "nextpnr-ice40.log").write_text("ERROR: of the build before")
+    with pytest.raises(BuildError, match="it ended without a word"):
+        run()
+
+
 def test_build_gives_a_router_up_that_comes_to_no_end(tmp_path, monkeypatch):
     monkeypatch.setattr(programs, "LOOK", 0.1)
     run = fake(
@@ -246,7 +254,7 @@ def test_build_says_which_tool_is_missing(tool, tmp_path, monkeypatch):
     monkeypatch.setitem(programs.WHEELS, tool, ("no_such_" + package, function))
     monkeypatch.setenv("PATH", str(tmp_path))
     board = ULX3S if tool in ("nextpnr-ecp5", "ecppack") else ICEBREAKER
-    wanted = f"^{tool} must be installed: pip install 'crossforge\\[fpga\\]'$"
+    wanted = rf"^{tool} must be installed: pip install '\.\[fpga\]' in "
     with pytest.raises(BuildError, match=wanted):
         build(board, BoardTop(Tiny(), board), tmp_path / "out")
     assert not (tmp_path / "out").exists(), "refused before any work"
@@ -255,9 +263,7 @@ def test_build_says_which_tool_is_missing(tool, tmp_path, monkeypatch):
 def test_build_says_that_the_boards_are_missing(tmp_path, monkeypatch):
     fake(tmp_path, monkeypatch)
     monkeypatch.setitem(sys.modules, "amaranth_boards.icebreaker", None)
-    with pytest.raises(
-        BuildError, match=r"^amaranth-boards must be installed: pip install 'crossforge\[fpga\]'$"
-    ):
+    with pytest.raises(BuildError, match=r"^amaranth-boards must be installed: pip "):
         build(ICEBREAKER, BoardTop(Tiny(), ICEBREAKER), tmp_path / "out")
 
 
@@ -268,7 +274,7 @@ def test_build_rejects_a_seed_that_nextpnr_does_not_know(seed, tmp_path):
 
 
 def test_build_rejects_a_clock_that_the_board_cannot_make(tmp_path):
-    with pytest.raises(ValueError, match=r"^clock must be one of 12, 18, 24, 30 .*, not 25$"):
+    with pytest.raises(ValueError, match=r"^clock must be one of 24, 30 .*, not 25$"):
         build(ICEBREAKER, None, tmp_path / "out", clock=25)
     assert not (tmp_path / "out").exists()
 

@@ -35,7 +35,7 @@ def test_board_clocks_are_what_their_dividers_make(name):
     board = BOARDS[name]
     low, high = {"ecp5": (400e6, 800e6), "ice40": (533e6, 1066e6)}[board.family]
     assert board.clock in board.clocks
-    assert board.clocks[int(board.oscillator / 1e6)] is None
+    assert board.clocks.get(int(board.oscillator / 1e6)) is None
     for clock, pll in board.clocks.items():
         if pll is not None:
             vco = board.oscillator * pll.feedback
@@ -65,7 +65,7 @@ def test_board_has_the_platform_of_its_device(name):
 
 def test_board_rejects_a_clock_that_it_cannot_make():
     with pytest.raises(
-        ValueError, match=r"^clock must be one of 12, 18, 24, 30 \(MHz\) on icebreaker, not 80$"
+        ValueError, match=r"^clock must be one of 24, 30 \(MHz\) on icebreaker, not 80$"
     ):
         BOARDS["icebreaker"].check_clock(80)
     assert BOARDS["icebreaker"].check_clock(None) == 24
@@ -139,7 +139,7 @@ def test_top_rejects_a_design_without_its_members(lacking):
 
 
 def test_top_rejects_a_clock_of_another_board():
-    with pytest.raises(ValueError, match=r"^clock must be one of 12, 18, 24, 30 .*, not 80$"):
+    with pytest.raises(ValueError, match=r"^clock must be one of 24, 30 .*, not 80$"):
         BoardTop(Echo(), BOARDS["icebreaker"], 80)
 
 

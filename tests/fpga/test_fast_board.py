@@ -65,6 +65,29 @@ def test_addresses_where_nothing_is_are_refused(board, address):
     assert board.read(0)[0]  # and the bus goes on
 
 
+def test_counted_lanes_are_those_of_training(board):
+    rng = np.random.default_rng(6)
+    x, y = rng.integers(0, 256, (8, 9)).astype(np.uint8), rng.integers(0, 3, 8)
+    engine = BoardEngine(CHIP, HW, board)
+    engine.write_weights(initial_weights(CHIP.layers, CHIP.seed))
+    assert not engine.lane_cycles.any()  # though others trained on this board before
+    engine.train(x, y, np.arange(8))
+    once = engine.lane_cycles.copy()
+    assert (0 < once).all()
+    assert (once[:, 0] <= once[:, 1]).all()
+    engine.answers(x)
+    assert (engine.lane_cycles == once).all()
+
+
+def test_a_board_of_another_network_is_refused(board):
+    """With as many layers, tiles and lanes, so that only the tiles know."""
+    chip = CHIP.but(layers=(9, 3, 3))
+    with pytest.raises(LinkError, match=r"its tile 0 is not this one's of 5 x 3 cells: load the"):
+        BoardEngine(chip, ControllerConfig.of(chip, lanes=2), board)
+    with pytest.raises(LinkError, match=r"its tile 0 is not this one's of 5 x 4 cells: load the"):
+        BoardEngine(CHIP.but(forward_shift=(13, 15)), HW, board)
+
+
 def test_a_board_of_another_chip_is_refused(board):
     other = ControllerConfig.of(CHIP, lanes=4)
     with pytest.raises(LinkError, match="must have been built for this preset"):

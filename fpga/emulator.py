@@ -54,7 +54,8 @@ class Emulator(wiring.Component):
     """A chip in logic behind one bus.
 
     The memory of tile ``t`` lies at :func:`tile_address`, the registers of the controller at 0. A
-    tile answers when it has no command.
+    tile answers when it has no command. A word that its memory does not have may be another one of
+    the tiles': a host must keep to :meth:`fpga.tile.layout.TileLayout.image`.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ class Emulator(wiring.Component):
     Members
     -------
     bus : ``In(AxiLite(32))``
-        One access at a time. What is not there, answers SLVERR.
+        One access at a time. Where there is neither a register nor a tile, the answer is SLVERR.
     examples, goals, results, irq
         See :class:`rtl.controller.ChipController`.
     """

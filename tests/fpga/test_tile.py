@@ -359,6 +359,16 @@ def test_no_tiles_and_too_many_are_refused():
             TilesLayout((tile,) * n)
 
 
+def test_layout_is_told_from_every_other_one():
+    given = 13, 10, TUNED, 16, 12, 4, 2
+    others = 12, 9, PAPER, 15, 13, 8, 4
+    digests = [TileLayout(*given).digest]
+    for k, other in enumerate(others):
+        digests.append(TileLayout(*given[:k], other, *given[k + 1 :]).digest)
+    assert len(set(digests)) == len(digests)
+    assert TileLayout(*given).digest == digests[0] < 1 << 32
+
+
 def test_tiles_lie_one_behind_another():
     layout = TilesLayout(tuple(SHAPES[0]))  # 13 x 10 and 5 x 7, 4 lanes
     assert layout.first_word == [0, 39, 49]

@@ -178,7 +178,7 @@ BOARDS = {
             clock=80,
             lights="rgb_led",
             loaders=("openFPGALoader -b ecpix5 {file}",),
-            seed=3,
+            seed=2,
         ),
         Board(
             name="icebreaker",

@@ -43,7 +43,7 @@ class FastBoard:
         See :class:`fpga.board.Board`.
     """
 
-    #: The paper's network takes 4.5 million cycles for a transfer: minutes, beside other work.
+    #: The paper's network takes 2.9 million cycles for a transfer: minutes, beside other work.
     stall = 3600.0
 
     def __init__(self, chip: ChipConfig, hw: ControllerConfig, *, build_dir=BUILD_DIR):

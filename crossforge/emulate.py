@@ -37,6 +37,17 @@ from .emulate_options import EmulateOptions, images
 __all__ = ["emulate", "emulate_table"]
 
 
+#: Figures that there are none of where nothing was trained.
+_OF_TRAINING = (
+    "train_accuracy",
+    "examples_per_second",
+    "cycles_per_example",
+    "cycles_per_transfer",
+    "examples_per_second_at_clock",
+    "lanes_busy",
+)
+
+
 class _Run:
     """One emulation: the board's engine, and the golden one."""
 
@@ -262,9 +273,7 @@ def _figures(run: _Run, accuracy, *, build_seconds) -> dict:
     folds = 1 if virtual is None else virtual.instructions
     # nor does a port say that its chip is folded, but no other one has so slow a line
     unknown = options.board not in VIRTUAL and options.baud == FOLDED_BAUD
-    reached = None
-    if run.trained and not unknown:
-        reached = round(options.clock * 1e6 / folds / whole, 1)
+    reached = None if unknown else round(options.clock * 1e6 / folds / max(whole, 1), 1)
     link = None
     if run.bytes:
         sent = run.bytes / each
@@ -273,7 +282,7 @@ def _figures(run: _Run, accuracy, *, build_seconds) -> dict:
             "baud": options.baud,
             "examples_per_second": round(options.baud / 10 / sent, 1),
         }
-    return {
+    figures = {
         "board": options.board,
         "preset": options.preset,
         "controller_lanes": run.engine.hw.lanes,
@@ -303,6 +312,7 @@ def _figures(run: _Run, accuracy, *, build_seconds) -> dict:
         "seconds": {k: round(v, 3) for k, v in run.seconds.items()},
         "build_seconds": round(build_seconds, 1),
     }
+    return figures if run.trained else figures | dict.fromkeys(_OF_TRAINING)
 
 
 def _share(busy, passed) -> float:
@@ -310,28 +320,13 @@ def _share(busy, passed) -> float:
     return round(int(busy) / max(1, int(passed)), 4)
 
 
-def emulate_table(figures: dict) -> Table:
-    """Table of what an emulation found."""
-    equal = figures["mismatches"] == 0
-    title = "gateware = golden, bit for bit" if equal else "gateware and golden DIFFER"
-    table = Table(title=title, title_style="bold green" if equal else "bold red", show_header=False)
-    table.add_row("network", "-".join(map(str, figures["layers"])))
-    table.add_row("board", figures["board"])
-    table.add_row("examples, transfers", f"{figures['examples']:,}, {figures['transfers']}")
-    if not equal:
-        table.add_row("first difference", figures["mismatch"])
-    table.add_row("accuracy while training", f"{figures['train_accuracy']:.2f} %")
-    if figures["test_accuracy"] is not None:
-        table.add_row(
-            f"accuracy on {figures['test_images']:,} test images, by the board",
-            f"{figures['test_accuracy']:.2f} %",
-        )
+def _speed_rows(table: Table, figures: dict, trained: int) -> None:
+    """Say how fast an emulation was, and where the time goes."""
     table.add_row("examples a second", f"{figures['examples_per_second']:,}")
     table.add_row("cycles an example", f"{figures['cycles_per_example']:,}")
-    each = max(figures["examples"] - figures["examples_resumed"], 1)
-    phases = {k: v / each for k, v in figures["cycles_by_phase"].items() if k != "transfer"}
+    phases = {k: v / trained for k, v in figures["cycles_by_phase"].items() if k != "transfer"}
     table.add_row("by phase", ", ".join(f"{k} {v:.0f}" for k, v in phases.items() if v >= 0.5))
-    if figures["transfers"]:
+    if figures["cycles_per_transfer"]:
         table.add_row("cycles a transfer", f"{figures['cycles_per_transfer']:,}")
     if figures["examples_per_second_at_clock"] is not None:
         table.add_row(
@@ -346,6 +341,28 @@ def emulate_table(figures: dict) -> Table:
     shares = ", ".join(f"{100 * lane['share']:.0f} %" for lane in figures["lanes"])
     together = f"{shares}; {100 * figures['lanes_busy']:.0f} % together"
     table.add_row("lanes busy in forward and backward, by tile", together)
+
+
+def emulate_table(figures: dict) -> Table:
+    """Table of what an emulation found."""
+    equal = figures["mismatches"] == 0
+    title = "gateware = golden, bit for bit" if equal else "gateware and golden DIFFER"
+    table = Table(title=title, title_style="bold green" if equal else "bold red", show_header=False)
+    table.add_row("network", "-".join(map(str, figures["layers"])))
+    table.add_row("board", figures["board"])
+    table.add_row("examples, transfers", f"{figures['examples']:,}, {figures['transfers']}")
+    if not equal:
+        table.add_row("first difference", figures["mismatch"])
+    trained = figures["examples"] - figures["examples_resumed"]
+    if trained:
+        table.add_row("accuracy while training", f"{figures['train_accuracy']:.2f} %")
+    if figures["test_accuracy"] is not None:
+        table.add_row(
+            f"accuracy on {figures['test_images']:,} test images, by the board",
+            f"{figures['test_accuracy']:.2f} %",
+        )
+    if trained:
+        _speed_rows(table, figures, trained)
     spent = ", ".join(f"{k} {v:.1f}" for k, v in figures["seconds"].items())
     table.add_row("seconds", spent)
     return table

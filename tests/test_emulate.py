@@ -151,9 +151,12 @@ def test_a_finished_run_is_tested_again(fake, tmp_path, capsys):
     emulated(capsys, *SHORT, "--out", folder)
     again = emulated(capsys, "--resume", folder, "--test", "7")
     assert (again["examples"], again["examples_resumed"], again["test_images"]) == (20, 20, 7)
-    assert again["examples_per_second_at_clock"] is None
+    assert again["examples_per_second_at_clock"] is again["train_accuracy"] is None
     main(["emulate", "--resume", folder])
-    assert "examples a second at" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "7 test images" in said
+    assert "examples a second" not in said
+    assert "while training" not in said
 
 
 def test_fewer_epochs_than_were_begun_are_refused(fake, tmp_path, capsys):

@@ -170,7 +170,7 @@ def _digest(chip: ChipConfig) -> str:
     return hashlib.sha256(repr(chip).encode()).hexdigest()
 
 
-def _resumed(options: EmulateOptions, out: Path) -> dict[str, np.ndarray] | None:
+def _kept_state(options: EmulateOptions, out: Path) -> dict[str, np.ndarray] | None:
     """Return the state in a run's checkpoint; None if it was ended before there was one."""
     if not (out / "checkpoint").exists():
         return None
@@ -222,7 +222,7 @@ def emulate(
     """
     if out is not None:
         make_folder(out)
-    arrays = _resumed(options, out) if resume and out is not None else None
+    arrays = _kept_state(options, out) if resume and out is not None else None
     chip, hw = options.chip(), options.hardware()
     console = Console(stderr=True, quiet=quiet)
     start = time.perf_counter()

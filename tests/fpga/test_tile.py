@@ -8,20 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analog_models.presets import IDEAL, PAPER, TUNED, TWO_PCM
+from analog_models.presets import IDEAL, PAPER, TUNED
 from cosim.bench import put, simulate, take
 from cosim.verilog_bench import load, simulate_verilog
-from fpga.tile.layout import Plane, TileLayout
+from fpga.tile.layout import TileLayout
 from fpga.tile.tiles import EmulatedTiles
 from fpga.tile.tiles_layout import TilesLayout
 from golden.hardware import beats
 from rtl.tile_port import TileOp
 
 WORK = Path(__file__).parent / "tile_work.py"
-Work, compare, make_tile, operate, read_state, split, write_image = (
+Work, compare, make_tile, operate, read_state, scramble, split, write_image = (
     load(f"{WORK}:{name}")
-    for name in ("Work", "compare", "make_tile", "operate", "read_state", "split", "write_image")
-)
+    for name in (
+        "Work", "compare", "make_tile", "operate", "read_state", "scramble", "split", "write_image"
+    )
+)  # fmt: skip
 
 #: Operations of a random sequence, by how often they come in training and transfer.
 OPS = [TileOp.FORWARD] * 4 + [TileOp.BACKWARD] * 3 + [TileOp.UPDATE] * 5 + [TileOp.TUNE] * 3
@@ -50,22 +52,6 @@ def vectors(op, rng, rows, cols):
     if op == TileOp.TUNE:
         return (some(-31, 31, cols),)
     return ()
-
-
-def scramble(tile, rng):
-    """Put a tile into a random state that is within its bounds."""
-    t = tile.tables
-    shape = tile.v.shape
-    tile.v[...] = rng.integers(t.v_min, t.v_max + 1, shape)
-    tile.v_ref[...] = rng.integers(-60, 60, tile.rows)
-    for g in (tile.g_plus, tile.g_minus):
-        g[...] = rng.integers(0, t.g_max + 1, shape)
-    tile.sign = int(rng.choice([-1, 1]))
-    tile.conversions, tile.writes, tile.pulses = (int(n) for n in rng.integers(0, 1 << 31, 3))
-    # near the ages at which drift acts
-    ages = [0, *(int(n) - 1 for n in t.drift_ticks[:20])]
-    tile.age_ticks = int(rng.choice(ages))
-    return tile
 
 
 def random_work(tile, layout, rng, n):
@@ -326,88 +312,3 @@ def test_tile_equals_fixed_tile():
     """On more than 200 sequences of random operations, from random states."""
     assert RUNS * (len(BENCHES) - 9) >= 200
     simulate_verilog(f"{__file__}:BENCHES")
-
-
-def test_tile_of_the_older_cell_is_refused():
-    with pytest.raises(ValueError, match="update_device must be capacitor: 2-PCM is not emulated"):
-        TileLayout(4, 4, TWO_PCM, 16, 12, 4, 2)
-
-
-@pytest.mark.parametrize(("rows", "cols"), [(0, 4), (4, 0), (513, 4), (4, 513)])
-def test_tile_of_a_wrong_size_is_refused(rows, cols):
-    with pytest.raises(ValueError, match="must be within"):
-        TileLayout(rows, cols, TUNED, 16, 12, 4, 2)
-
-
-@pytest.mark.parametrize(
-    ("other", "what"),
-    [
-        (TileLayout(4, 4, PAPER, 16, 12, 4, 2), "config must be the same in all tiles"),
-        (TileLayout(4, 4, TUNED, 16, 12, 2, 2), "lanes must be the same in all tiles"),
-        (TileLayout(4, 4, TUNED, 16, 12, 4, 1), "transfer_lanes must be the same in all tiles"),
-    ],
-)
-def test_tiles_that_cannot_share_lanes_are_refused(other, what):
-    with pytest.raises(ValueError, match=what):
-        TilesLayout((TileLayout(4, 4, TUNED, 16, 12, 4, 2), other))
-
-
-def test_no_tiles_and_too_many_are_refused():
-    tile = TileLayout(4, 4, TUNED, 16, 12, 4, 2)
-    for n in (0, 33):
-        with pytest.raises(ValueError, match=f"tiles must be 1 to 32, not {n}"):
-            TilesLayout((tile,) * n)
-
-
-def test_layout_is_told_from_every_other_one():
-    given = 13, 10, TUNED, 16, 12, 4, 2
-    others = 12, 9, PAPER, 15, 13, 8, 4
-    digests = [TileLayout(*given).digest]
-    for k, other in enumerate(others):
-        digests.append(TileLayout(*given[:k], other, *given[k + 1 :]).digest)
-    assert len(set(digests)) == len(digests)
-    assert TileLayout(*given).digest == digests[0] < 1 << 32
-
-
-def test_tiles_lie_one_behind_another():
-    layout = TilesLayout(tuple(SHAPES[0]))  # 13 x 10 and 5 x 7, 4 lanes
-    assert layout.first_word == [0, 39, 49]
-    assert layout.first_row == [0, 13, 18]
-    assert layout.first_bell == [0, 4, 6]
-    assert layout.first_offset == [0, 3, 7, 10, 12, 14, 16]
-    assert layout.ranges == {
-        (16, 8): [0],
-        (12, 8): [1],
-        (11, 12): [2, 5],
-        (17, 8): [3],
-        (13, 8): [4],
-    }
-
-
-def test_memory_image_holds_every_cell_once():
-    layout = TileLayout(5, 6, TUNED, 16, 12, 4, 2)
-    row, col = np.indices((5, 6))
-    index = layout.index(row, col)
-    assert len(set(index.ravel())) == 30
-    assert index.max() < layout.depth * layout.lanes
-
-
-def test_state_is_read_back_as_it_was_written():
-    layout = TileLayout(5, 6, TUNED, 16, 12, 4, 2)
-    tile = scramble(make_tile(layout), np.random.default_rng(3))
-    image = layout.image(tile)
-
-    def whole(plane, n):
-        words = np.zeros(n, np.int64)
-        words[image[plane][0]] = image[plane][1]
-        return words
-
-    cells = layout.depth * layout.lanes
-    state = layout.state(
-        whole(Plane.V, cells),
-        whole(Plane.G, cells),
-        whole(Plane.REFERENCE, 5),
-        whole(Plane.REGISTERS, 16),
-    )
-    for name, array in tile.state().items():
-        np.testing.assert_array_equal(state[name], array, name)

@@ -17,7 +17,7 @@ from golden.hardware import beats
 _BRIDGE = Path(__file__).parents[1] / "rtl" / "bridge_work.py"
 Work, around = (load(f"{_BRIDGE}:{name}") for name in ("Work", "around"))
 
-__all__ = ["Work", "compare", "make_tile", "operate"]
+__all__ = ["Work", "compare", "make_tile", "operate", "scramble"]
 
 
 def make_tile(layout: TileLayout, *, seed=3, tile=5):
@@ -30,6 +30,22 @@ def make_tile(layout: TileLayout, *, seed=3, tile=5):
         seed=seed,
         tile=tile,
     )
+
+
+def scramble(tile, rng):
+    """Put a tile into a random state that is within its bounds."""
+    t = tile.tables
+    shape = tile.v.shape
+    tile.v[...] = rng.integers(t.v_min, t.v_max + 1, shape)
+    tile.v_ref[...] = rng.integers(-60, 60, tile.rows)
+    for g in (tile.g_plus, tile.g_minus):
+        g[...] = rng.integers(0, t.g_max + 1, shape)
+    tile.sign = int(rng.choice([-1, 1]))
+    tile.conversions, tile.writes, tile.pulses = (int(n) for n in rng.integers(0, 1 << 31, 3))
+    # near the ages at which drift acts
+    ages = [0, *(int(n) - 1 for n in t.drift_ticks[:20])]
+    tile.age_ticks = int(rng.choice(ages))
+    return tile
 
 
 def host(pins, tile, plane, index, data=None):
